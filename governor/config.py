@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from governor.model import Position
+from governor import tables
+from governor.model import Position, Problem, Refused
+from governor.schema import did_you_mean, place, read_schema, violations
+from governor.strict_yaml import Node, plain, short
+from governor.strict_yaml import load as load_yaml
+
+FILE = "governor.yaml"
+KEYS = {"cost_centers": "id", "accounts": "account_id", "budgets": "cost_center", "fx_rates": "currency"}
+SETTINGS = ("reporting_currency", "ledger", "out")  # what a flag or the environment may say instead of the file
+
+_DEFAULTS = {"policies": ["policies"], "ledger": "ledger", "out": "out", "gap_tolerance": 0}
+_CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +78,159 @@ class Config:
     def root(self) -> Path:
         """The folder of governor.yaml: what paths in outputs are relative to."""
         return self.file.parent
+
+
+def find(start: Path) -> Path:
+    """Find the nearest governor.yaml from a folder upward, up to the repository's root. Raises Refused."""
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder / FILE
+        if (folder / ".git").exists():
+            break
+    what = f"there is no {FILE} here or above, up to {folder}"
+    raise Refused(Problem(Position(str(start)), "C010", what, "run governor init, or name the file with -c"))
+
+
+def load(path: Path | None = None, flags: Mapping[str, str | None] | None = None) -> Config:
+    """Load governor.yaml. Without a path: the one that GOVERNOR_CONFIG names, else the nearest. Raises Refused.
+
+    `flags` are the command line's ledger, out and reporting_currency, where given. Paths in the file are relative to
+    it, paths of flags and of the environment to the folder we are in. What they lead to is not looked at here.
+    """
+    return load_with_origins(path, flags)[0]
+
+
+def origins(config: Config) -> dict[str, str]:
+    """Say where each value of a loaded configuration comes from: a flag, the environment, a file's line, a default."""
+    told, where = load_with_origins(config.file)
+    try:
+        unasked, origin = _file(None, os.environ)
+    except Refused:
+        unasked, origin = None, ""
+    where["file"] = origin if unasked == config.file else "-c"
+    return where | {key: f"--{key.replace('_', '-')}" for key in SETTINGS if getattr(config, key) != getattr(told, key)}
+
+
+def load_with_origins(
+    path: Path | None = None,
+    flags: Mapping[str, str | None] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[Config, dict[str, str]]:
+    """Load governor.yaml and say where each value comes from: a flag, the environment, a place in a file, a default."""
+    environment = os.environ if environment is None else environment
+    file, origin = _file(path, environment)
+    node = load_yaml(file, _called(file))
+    problems = violations(node, read_schema("config.json"), "C")
+    if problems:
+        raise Refused(*problems)
+    origins = {"file": origin, **{key: str(place(entry)) for key, entry in node.entries().items()}}
+    origins |= {key: "default" for key in _DEFAULTS if node.get(key) is None}
+    settings = {**_DEFAULTS, **plain(node)}
+    for key, value, source in _overrides(flags or {}, environment):
+        settings[key], origins[key] = (value if key == "reporting_currency" else str(Path(value).absolute())), source
+    found: list[Problem] = []
+    if not _CURRENCY.fullmatch(settings["reporting_currency"]):
+        what = f"the currency {short(settings['reporting_currency'])} of {origins['reporting_currency']} is no currency"
+        found.append(Problem(Position(_called(file)), "C011", what, "write three capital letters, such as USD"))
+    root = file.parent
+    config = Config(
+        file=file,
+        organization=settings["organization"],
+        reporting_currency=settings["reporting_currency"],
+        registers=_registers(node, root, found),
+        billing=_billing(node, root, found),
+        policies=tuple(Path(p) if p.startswith("pack:") else _below(root, p) for p in settings["policies"]),
+        ledger=_below(root, settings["ledger"]),
+        out=_below(root, settings["out"]),
+        journal=JournalSettings(**settings["journal"]) if "journal" in settings else None,
+        gap_tolerance=settings["gap_tolerance"],
+    )
+    if config.ledger == config.out:
+        what, mend = "ledger and out are the same folder", "reports are replaced, runs never: give each its own"
+        found.append(Problem(_position(node, "out", "ledger"), "C012", what, mend))
+    if found:
+        raise Refused(*sorted(found))
+    return config, origins
+
+
+def _file(path: Path | None, environment: Mapping[str, str]) -> tuple[Path, str]:
+    """Choose the file, and say why this one."""
+    origin = "-c"
+    if path is None and environment.get("GOVERNOR_CONFIG"):
+        path, origin = Path(environment["GOVERNOR_CONFIG"]), "GOVERNOR_CONFIG"
+    if path is None:
+        return find(Path.cwd()), "found here or above"
+    return (path / FILE if path.is_dir() else path).absolute(), origin
+
+
+def _called(file: Path) -> str:
+    """Call the file by its path from here where it lies below, as editors and terminals do."""
+    here = Path.cwd()
+    return file.relative_to(here).as_posix() if file.is_relative_to(here) else str(file)
+
+
+def _overrides(
+    flags: Mapping[str, str | None], environment: Mapping[str, str]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what stands above the file: the flag, else the environment's variable. An empty one says nothing."""
+    for key in SETTINGS:
+        variable = f"GOVERNOR_{key.upper()}"
+        if flag := flags.get(key):
+            yield key, flag, f"--{key.replace('_', '-')}"
+        elif value := environment.get(variable):
+            yield key, value, variable
+
+
+def _below(root: Path, path: str) -> Path:
+    """Resolve a path of the file against its folder, without following links: `..` goes up as it is written."""
+    return Path(os.path.normpath(root / path))
+
+
+def _registers(node: Node, root: Path, found: list[Problem]) -> dict[str, Register]:
+    registers = {}
+    registered = node.get("registers")
+    for name, entry in sorted(registered.entries().items()) if registered else ():
+        key = entry.get("key")
+        if key is None and name not in KEYS:
+            mend = did_you_mean(name, KEYS) or "add key: the column that identifies a row"
+            found.append(Problem(place(entry), "C013", f"the lookup table {name} has no key", mend))
+        file = _below(root, str(entry.entries()["file"].value))
+        registers[name] = Register(name, file, str(key.value) if key else KEYS.get(name, ""), place(entry))
+    return registers
+
+
+def _billing(node: Node, root: Path, found: list[Problem]) -> tuple[BillingSource, ...]:
+    sources: dict[str, BillingSource] = {}
+    for entry in node.entries()["billing"].items():
+        settings = plain(entry)
+        name, path = entry.entries()["name"], entry.entries()["path"]
+        if settings["name"] in sources:
+            first = sources[settings["name"]].position
+            what = f"the billing source {settings['name']} stands already at {first.line}:{first.column}"
+            found.append(Problem(name.position, "C014", what, "give each source its own name"))
+        if re.match(r"[a-z][a-z0-9+.-]+://", settings["path"]):
+            mend = "download the files and name their folder"
+            found.append(Problem(path.position, "C008", "addresses are not read by this version", mend))
+        settings["path"] = str(_below(root, settings["path"]))
+        settings["defaults"] = dict(_defaults(entry, found))
+        sources[settings["name"]] = BillingSource(position=entry.position, **settings)
+    return tuple(sources.values())
+
+
+def _defaults(source: Node, found: list[Problem]) -> Iterator[tuple[str, str]]:
+    """Yield the defaults by FOCUS name, whichever spelling the file uses."""
+    focus = {column.name: column.note for column in tables.FOCUS}
+    entry = source.get("defaults")
+    for name, value in entry.entries().items() if entry else ():
+        column = focus.get(tables.snake(name))
+        if column is None:
+            mend = did_you_mean(name, focus.values()) or "use the name of a FOCUS column, such as BillingCurrency"
+            found.append(Problem(place(value), "C015", f"FOCUS has no column {short(name)}", mend))
+        else:
+            yield column, str(value.value)
+
+
+def _position(node: Node, *keys: str) -> Position:
+    """Return the place of the first of these keys that the file has."""
+    return next((place(entry) for key in keys if (entry := node.get(key))), node.position)

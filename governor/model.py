@@ -81,7 +81,7 @@ class Problem:
         return f"{self.position} {self.code} {self.what}" + (f"; {self.mend}" if self.mend else "")
 
 
-class Refused(Exception):  # noqa: N818 - reads as what happened: the input was refused
+class Refused(Exception):  # reads as what happened
     """The input can't be used: exit code 2. Holds every problem found, not only the first."""
 
     def __init__(self, *problems: Problem) -> None:
@@ -335,6 +335,7 @@ class PolicySet:
     waivers: tuple[Waiver, ...] = ()
 
     def all(self) -> Sequence[Policy]:
+        """Return every policy, kind after kind."""
         return (*self.tags, *self.accounts, *self.rules, *self.allocation, *self.waivers)
 
 

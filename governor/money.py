@@ -11,10 +11,10 @@ DIGITS = 38  # what a DECIMAL holds
 SCALE = 24  # fractional digits of a charge: ten decades below a cent's cent, fourteen digits before the point
 EXACT = Context(prec=400)  # wide enough that no sum or product here is ever rounded
 
-_PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+_PLAIN = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")  # \d would also match other scripts
 
 
-class ZeroWeights(ValueError):  # noqa: N818
+class ZeroWeights(ValueError):
     """No weight is positive, so nobody can be charged: the caller's policy says what happens then."""
 
 
@@ -24,12 +24,12 @@ def parse(text: str) -> Decimal:
     >>> parse("1.50E-3")
     Decimal('0.00150')
     """
-    if not _PLAIN.fullmatch(text):
+    if not _PLAIN.fullmatch(text) or len(text) > EXACT.prec:
         raise ValueError(f"{text!r} is not a plain number")
     value = Decimal(text)
     if value and (value.adjusted() >= DIGITS - SCALE or decimals(value) > SCALE):
         raise ValueError(f"{text!r} needs more than {DIGITS - SCALE} digits before or {SCALE} after the point")
-    return EXACT.create_decimal(format(value, "f")) + 0
+    return EXACT.plus(Decimal(format(value, "f")))  # a bare `+ 0` would round to the 28 digits of the default context
 
 
 def decimals(value: Decimal) -> int:
@@ -104,7 +104,7 @@ def percentage(part: Decimal, whole: Decimal) -> str | None:
         return None
     with localcontext(EXACT):
         hundredths = round(Fraction(part) * 10_000 / Fraction(whole))
-        if hundredths == 10_000 and part < whole:
+        if hundredths == 10_000 and part < whole:  # noqa: PLR2004 - 100.00 in hundredths
             hundredths = 9_999
         if hundredths == 0 and part > 0:
             hundredths = 1

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from governor.money import DIGITS, SCALE
 
+VERSION = 1  # of these contracts; raised when one changes
+
 TEXT, MONEY, COUNT, TIME, DAY, FLAG = "VARCHAR", f"DECIMAL({DIGITS},{SCALE})", "BIGINT", "TIMESTAMP", "DATE", "BOOLEAN"
 TAGS = "MAP(VARCHAR, VARCHAR)"
 
@@ -65,13 +67,13 @@ FOCUS = (
     _focus("InvoiceIssuerName", cell=True),
     _focus("InvoiceId", cell=True),
     _focus("SubAccountId", cell=True),
-    _focus("SubAccountName"),
+    _focus("SubAccountName", cell=True),
     _focus("ServiceName", cell=True),
     _focus("ServiceCategory", cell=True),
     _focus("ServiceSubcategory", cell=True),
     _focus("RegionId", cell=True),
     _focus("ResourceId", cell=True),
-    _focus("ResourceName"),
+    _focus("ResourceName", cell=True),
     _focus("ResourceType", cell=True),
     _focus("PricingCategory", cell=True),
     _focus("CommitmentDiscountId", cell=True),
@@ -197,6 +199,16 @@ CELLS = (
     Column("pool", TEXT),
     Column("reason", TEXT, "why U or D"),
     Column("compliance", TEXT, "pass | fail | unknown | not_applicable, over all tag requirements", required=True),
+    Column("policy", TEXT, "the allocation policy that decided"),
+    Column("charge_frequency", TEXT),
+    Column("host_provider_name", TEXT),
+    Column("invoice_issuer_name", TEXT),
+    Column("service_subcategory", TEXT),
+    Column("commitment_discount_type", TEXT),
+    Column("capacity_reservation_status", TEXT),
+    Column("allocated_method_id", TEXT),
+    Column("allocated_resource_id", TEXT),
+    Column("flags", TEXT, "JSON: the outcome of each predicate that reads a row's own amounts; see the manifest"),
 )
 
 # allocations: who pays what. Direct ones by account and service; shared ones by pool and target, with the weights that
@@ -294,9 +306,10 @@ _BY_STATUS = tuple(
 )
 
 # scores: one row a currency and scope: total, account (sub account), service, source, billing_period, and for
-# cost_center the costs that ended there (its shares of pools included).
+# cost_center the costs that ended there (its shares of pools included). `combined` adds the currencies' totals up in the
+# reporting currency, only where the register fx_rates says how.
 SCORES = (
-    Column("scope", TEXT, "total | account | service | source | billing_period | cost_center", required=True),
+    Column("scope", TEXT, "total | combined | account | service | source | billing_period | cost_center", required=True),
     Column("scope_id", TEXT, "'' for total", required=True),
     Column("currency", TEXT, required=True),
     Column("rows", COUNT, required=True),

@@ -37,7 +37,7 @@ class Engine:
 
     def table(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """Run a query and return an Arrow table."""
-        return self._connection.execute(sql, list(parameters)).to_arrow_table()
+        return self._connection.sql(sql, params=list(parameters)).to_arrow_table()
 
     def register(self, name: str, table: pa.Table) -> None:
         """Copy an Arrow table into the engine under a name, replacing what had it."""
@@ -100,3 +100,11 @@ def literal(value: object) -> str:
 def identifier(name: str) -> str:
     """Quote a name as a SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def versions() -> dict[str, str]:
+    """Name what computed, for the manifest."""
+    return {"duckdb": duckdb.__version__, "pyarrow": pa.__version__}
+
+
+ENGINE_ERRORS = duckdb.Error  # out of memory or disk, or a defect of ours: never the way a bad input is reported

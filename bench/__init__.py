@@ -1,0 +1,1 @@
+"""Generated bills with exact truth, and the benchmarks. Not part of the installed package."""

@@ -1,0 +1,127 @@
+"""governor ledger: the committed runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from governor.cli import CLEAN, VIOLATED, printable
+from governor.cli.options import config_option, format_option, load_config, open_run
+
+
+@click.group("ledger")
+def command() -> None:
+    """List, show, compare and verify committed runs."""
+
+
+@command.command("list")
+@config_option
+@format_option("console", "json")
+def list_(config_path: Path | None, format_: str) -> None:
+    """List the committed runs, the last one last."""
+    from governor.ledger.read import runs
+
+    rows = [
+        {
+            "number": r.number,
+            "committed_at": r.receipt["committed_at"],
+            "as_of": r.manifest["parameters"]["as_of"],
+            "content": r.manifest["content"],
+            "manifest": r.digest,
+            "gaps": r.manifest["gaps"],
+        }
+        for r in runs(load_config(config_path).ledger)
+    ]
+    if format_ == "json":
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        click.echo("no runs yet; make one with governor run", err=True)
+    for row in rows:
+        gaps = f"  {row['gaps']} gaps" if row["gaps"] else ""
+        click.echo(f"{row['number']:>6}  {row['committed_at']}  as of {row['as_of']}  {row['content'][:12]}{gaps}")
+
+
+@command.command("show")
+@click.argument("ref", default="latest")
+@config_option
+@format_option("console", "json")
+def show(ref: str, config_path: Path | None, format_: str) -> None:
+    """Show what a run was made of: its inputs, policies, parameters and tables, with their digests."""
+    _, run = open_run(config_path, ref)
+    if format_ == "json":
+        click.echo(json.dumps({"manifest": run.manifest, "receipt": run.receipt}, indent=2, sort_keys=True))
+        return
+    manifest: dict[str, Any] = run.manifest
+    click.echo(f"run {run.number}, committed {run.receipt['committed_at']}")
+    click.echo(f"content  {manifest['content']}\nmanifest {run.digest}\nprevious {manifest['previous'] or 'none'}")
+    for given in manifest["inputs"]:
+        click.echo(printable(f"\n{given['kind']} {given['source']} {given['format']} {given['version']}".rstrip()))
+        for file in given["files"]:
+            rejected = f", {file['rejected']} rejected" if file.get("rejected") else ""
+            click.echo(printable(f"  {file['sha256'][:12]}  {file['rows']:>9} rows{rejected}  {file['path']}"))
+    click.echo("\npolicies")
+    for policy in manifest["policies"]:
+        click.echo(f"  {policy['digest'][:12]}  {policy['kind']} {policy['id']}")
+    click.echo("\nparameters")
+    for name, value in manifest["parameters"].items():
+        click.echo(f"  {name}: {value}")
+    click.echo("\ntables")
+    for name, output in manifest["outputs"].items():
+        click.echo(f"  {output['sha256'][:12]}  {output['rows']:>9} rows  {name}")
+
+
+@command.command("verify")
+@config_option
+@format_option("console", "json")
+def verify(config_path: Path | None, format_: str) -> int:
+    """Prove that no committed run was changed, removed or put in: exit 1 when one was."""
+    from governor.ledger.read import runs
+    from governor.ledger.verify import verify as check
+
+    ledger = load_config(config_path).ledger
+    problems = check(ledger)
+    head = None if problems else next((r.digest for r in reversed(runs(ledger))), None)
+    if format_ == "json":
+        click.echo(json.dumps({"valid": not problems, "problems": [str(p) for p in problems], "head": head}, indent=2))
+    elif problems:
+        for problem in problems:
+            click.echo(printable(str(problem)))
+    else:
+        click.echo(f"the ledger is whole; its head is {head or 'none: no run yet'}")
+    return VIOLATED if problems else CLEAN
+
+
+@command.command("diff")
+@click.argument("old", default="previous")
+@click.argument("new", default="latest")
+@config_option
+@format_option("console", "json")
+def diff(old: str, new: str, config_path: Path | None, format_: str) -> None:
+    """Show what changed between two runs: money by account, service and cost center, scores, findings, policies."""
+    from governor.ledger.diff import as_json
+    from governor.ledger.diff import diff as compare
+    from governor.ledger.read import open_run as open_
+
+    ledger = load_config(config_path).ledger
+    difference = as_json(compare(open_(ledger, old), open_(ledger, new)))
+    if format_ == "json":
+        click.echo(json.dumps(difference, indent=2))
+        return
+    for line in _lines(difference):
+        click.echo(printable(line))
+
+
+def _lines(difference: dict[str, Any]) -> list[str]:
+    """Lay a difference out as text: a heading for each part that changed, a line for each change."""
+    lines = []
+    for part, value in difference.items():
+        if isinstance(value, list) and value:
+            lines.append(f"{part.replace('_', ' ')} ({len(value)})")
+            lines += ["  " + "  ".join(f"{k}: {v}" for k, v in row.items() if v is not None) for row in value[:20]]
+            if len(value) > 20:  # noqa: PLR2004 - a screenful
+                lines.append(f"  ... and {len(value) - 20} more: --format json has all")
+    return lines or ["nothing changed"]

@@ -1,0 +1,41 @@
+"""governor report: a committed run, written again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from governor.cli.options import config_option, format_option, open_run, run_option
+
+
+@click.command("report")
+@click.argument("name", type=click.Choice(["summary", "compliance", "chargeback"]), default="summary")
+@config_option
+@run_option
+@format_option("console", "html", "csv", "json")
+@click.option("--out", type=click.Path(path_type=Path), help="Where files are written; default: out of governor.yaml.")
+@click.option("--spreadsheet", is_flag=True, help="CSV for a spreadsheet: text that looks like a formula is quoted.")
+def command(name: str, config_path: Path | None, ref: str, format_: str, out: Path | None, spreadsheet: bool) -> None:
+    """Write a report of a committed run: summary, compliance or chargeback.
+
+    The figures are read from the ledger, never computed again.
+    """
+    from governor.reports import REPORTS, console, csv, html, json
+
+    config, run = open_run(config_path, ref)
+    if format_ == "console":
+        console.show(run, click.get_text_stream("stdout"))
+    elif format_ == "json":
+        click.echo(json.render(run), nl=False)
+    else:
+        folder = out or config.out
+        folder.mkdir(parents=True, exist_ok=True)
+        names = tuple(REPORTS) if name == "summary" else (name,)
+        if format_ == "html":
+            written = html.render(run, folder, names)
+        else:
+            tables = tuple(dict.fromkeys(table for n in names for table in REPORTS[n]))
+            written = csv.render(run, folder, tables, spreadsheet=spreadsheet)
+        for path in written:
+            click.echo(str(path))

@@ -1,0 +1,84 @@
+"""Say what a delivery couldn't show: rejected rows, unread tags, amounts that had to be rounded. By currency, with cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from governor.engine.charges import Part
+from governor.engine.duckdb import Engine, literal
+from governor.model import Gap
+
+_SHOWN = 5  # files named in a gap's detail
+
+
+def find_gaps(engine: Engine, parts: Sequence[Part], source: str, charges: Path, rejects: Path) -> tuple[Gap, ...]:
+    """List the gaps of a delivery, sorted."""
+    gaps = [*_rejected(engine, source, rejects), *_untagged(engine, parts, source, charges)]
+    if parts and parts[0].tags.unreadable:
+        gaps += _unreadable(engine, parts, source, charges)
+    if parts and parts[0].tags.conflicts:
+        gaps += _conflicts(engine, parts, source)
+    if rounded := sum(part.survey.rounded for part in parts):
+        detail = "amounts delivered as floating point need more than 24 fractional digits: rounded half to even"
+        gaps.append(Gap(source, "", "rounded_double", detail, rows=rounded))
+    for name in sorted({f.column.note for part in parts for f in part.segment.fields if f.numeric}):
+        detail = f"{name} was delivered as a number: zeros in front of an id, if there were any, are lost"
+        gaps.append(Gap(source, name, "numeric_ids", detail))
+    return tuple(sorted(gaps, key=lambda gap: (gap.reason, gap.scope, gap.currency, gap.detail)))
+
+
+def _rejected(engine: Engine, source: str, rejects: Path) -> list[Gap]:
+    rows = engine.rows(
+        "SELECT coalesce(currency, ''), count(*), CASE WHEN count(cost) = count(*) THEN sum(cost) END, "
+        "string_agg(DISTINCT code, ', ' ORDER BY code), string_agg(DISTINCT \"column\", ', ' ORDER BY \"column\"), "
+        f"list_sort(list(DISTINCT file)) FROM read_parquet({literal(str(rejects))}) GROUP BY 1 ORDER BY 1"
+    )
+    gaps = []
+    for currency, count, cost, codes, columns, names in rows:
+        where = f" in {columns}" if columns else ""
+        detail = f"rows that can't be used ({codes}){where}, of {_list(names)}"
+        gaps.append(Gap(source, "", "rejected_rows", detail, rows=count, cost=cost, currency=currency))
+    return gaps
+
+
+def _untagged(engine: Engine, parts: Sequence[Part], source: str, charges: Path) -> list[Gap]:
+    inputs = [one for part in parts if not part.segment.has_tags for one in part.segment.inputs]
+    if not inputs:
+        return []
+    detail = f"there is no column Tags in {_list([one.name for one in inputs])}: tags are unknown there"
+    where = f"file IN ({', '.join(str(one.index) for one in inputs)})"
+    return _charged(engine, source, "Tags", "missing_column", detail, f"read_parquet({literal(str(charges))})", where)
+
+
+def _unreadable(engine: Engine, parts: Sequence[Part], source: str, charges: Path) -> list[Gap]:
+    files = [str(one.index) for part in parts if part.segment.has_tags for one in part.segment.inputs]
+    where = f"tag_set IS NULL AND file IN ({', '.join(files)})"
+    detail = "tags that are no JSON object, map or list of key and value"
+    return _charged(engine, source, "Tags", "unreadable_tags", detail, f"read_parquet({literal(str(charges))})", where)
+
+
+def _conflicts(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:
+    selects = [
+        f"SELECT {part.value(part.field('billing_currency'))} AS billing_currency, {part.cost} AS effective_cost "
+        f"FROM {part.source} WHERE t.conflict"
+        for part in parts
+        if part.segment.has_tags
+    ]
+    detail = "a tag key came twice with different values: the first value counts"
+    rows = f"({' UNION ALL '.join(selects)})"
+    return _charged(engine, source, "Tags", "duplicate_tag_keys", detail, rows, "TRUE")
+
+
+def _charged(engine: Engine, source: str, scope: str, reason: str, detail: str, rows: str, where: str) -> list[Gap]:
+    """Count rows and cost by currency."""
+    query = f"SELECT billing_currency, count(*), sum(effective_cost) FROM {rows} WHERE {where} GROUP BY 1 ORDER BY 1"
+    return [
+        Gap(source, scope, reason, detail, rows=count, cost=cost, currency=currency or "")
+        for currency, count, cost in engine.rows(query)
+    ]
+
+
+def _list(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - _SHOWN} more files" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + rest

@@ -1,0 +1,223 @@
+"""Read a bill's files into the normalised tables charges, tag_sets and rejects.
+
+What the files mean is said by a format of `sources.billing`; this module executes it: stage the files, survey them in one
+scan, read each odd text and each distinct tag set once, write.
+
+No row gets lost: for each file, rows = charges + rejects, and for each money column the sum over the files is the sum over
+both. Both are checked against what was written, in production.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import duckdb
+
+from governor.config import BillingSource
+from governor.engine.charges import Part, reconcile, write_charges, write_rejects
+from governor.engine.columns import Unreadable, read_column
+from governor.engine.duckdb import MEMORY_MB, Engine, literal, open_engine
+from governor.engine.gaps import find_gaps
+from governor.engine.segments import Reread, Segment, Survey, blame, look_up, survey
+from governor.engine.staging import Input, Stage
+from governor.engine.tagsets import identify, list_tags
+from governor.model import Delivery, InputFile, Position, Problem, Refused
+from governor.sources.billing import FORMATS, files, values
+from governor.sources.billing.layout import fold
+from governor.tables import FOCUS, MONEY, TEXT, TIME, Column, snake
+
+Progress = Callable[[str, int, int], None]
+
+
+def ingest(
+    source: BillingSource,
+    root: Path,
+    out: Path,
+    *,
+    columns: frozenset[str] = frozenset(),
+    threads: int = 0,
+    memory_mb: int = MEMORY_MB,
+    progress: Progress | None = None,
+) -> Delivery:
+    """Read one billing source into `out`, an empty folder, and say what it held.
+
+    `columns` are the columns beyond the core that policies name: FOCUS or snake_case spelling, `x_*` included.
+    Raises Refused with every problem found, when any file can't be used. Charges are written by a single thread, in the
+    order of the files: so the bytes don't depend on `threads`, which speed up what comes before.
+    """
+    root = root.resolve()
+    told = progress or (lambda _what, _done, _total: None)
+    wanted = frozenset(snake(name) for name in columns)
+    extra = frozenset(name for name in wanted - {c.name for c in FOCUS} if re.fullmatch(r"[a-z_][a-z0-9_]*", name))
+    kept = [c for c in FOCUS if c.core or c.name in wanted]
+    kept += [Column(name, TEXT, name, core=False) for name in sorted(extra)]
+    defaults = _defaults(source)
+    read_layout = FORMATS[source.format]
+    found = files.find(source.path, root, source.position)
+    scratch = Path(tempfile.mkdtemp(prefix="ingest-", dir=out))
+    folders = sorted({path.resolve().parent for path in found.files})
+    try:
+        with open_engine(work=out, read=folders, threads=threads, memory_mb=memory_mb) as engine:
+            stage = Stage(engine, scratch, root, lambda header, file: read_layout(header, extra, file))
+            inputs = stage.stage(found.files, told)
+            _require_columns(inputs, defaults, source.position)
+            segments = _segments(inputs, kept, defaults, source)
+            surveyed = _survey(engine, segments, source, scratch, told)
+            raw_tags = list_tags(engine, segments, scratch)
+        with open_engine(work=out, read=folders, threads=1, memory_mb=memory_mb) as engine:
+            tables = [out / f"{name}.parquet" for name in ("charges", "tag_sets", "rejects")]
+            tags = identify(engine, raw_tags, scratch, tables[1])
+            parts = [Part(s, v, r, tags) for s, (v, r) in zip(segments, surveyed, strict=True)]
+            told("write", 0, 1)
+            try:
+                write_charges(engine, parts, tables[0])
+                write_rejects(engine, parts, source.name, tables[2])
+            except duckdb.Error as error:
+                raise Refused(*blame(engine, segments, error)) from error
+            counts = reconcile(engine, parts, tables[0], tables[2])
+            gaps = find_gaps(engine, parts, source.name, tables[0], tables[2])
+            told("write", 1, 1)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    _unchanged(inputs)
+    versions = sorted({one.layout.version for one in inputs})
+    return Delivery(
+        source=source.name,
+        version=", ".join(versions),
+        why=_why(inputs, found.ignored),
+        files=tuple(
+            InputFile(i.name, i.bytes, i.sha256, *counts[i.index], i.layout.version) for i in inputs
+        ),
+        charges=tables[0],
+        tag_sets=tables[1],
+        rejects=tables[2],
+        missing=_missing(inputs, extra, defaults),
+        gaps=gaps,
+    )
+
+
+def _segments(
+    inputs: Sequence[Input], kept: Sequence[Column], defaults: Mapping[str, str], source: BillingSource
+) -> tuple[Segment, ...]:
+    """Group the files, in order, into runs that one query can read."""
+    segments: list[Segment] = []
+    problems: list[Problem] = []
+    for _, group in groupby(inputs, key=lambda one: one.shape):
+        run = tuple(group)
+        fields = []
+        for column in kept:
+            default = defaults.get(column.name, "")
+            try:
+                fields.append(read_column(column, run[0].layout, run[0].types, source.numbers, default))
+            except Unreadable as error:
+                what = f"{column.note} can't be read: {error}"
+                problems.append(Problem(Position(run[0].name), "B016", what, "write it with a fitting type"))
+        segments.append(Segment(run, tuple(fields)))
+    if problems:
+        raise Refused(*problems)
+    return tuple(segments)
+
+
+def _survey(
+    engine: Engine, segments: Sequence[Segment], source: BillingSource, scratch: Path, told: Progress
+) -> list[tuple[Survey, Mapping[str, Reread]]]:
+    found: list[tuple[Survey, Mapping[str, Reread]]] = []
+    problems: list[Problem] = []
+    for at, segment in enumerate(segments):
+        told("check", at, len(segments))
+        try:
+            surveyed = survey(engine, segment)
+            found.append((surveyed, look_up(engine, segment, surveyed, source, scratch)))
+        except Refused as refused:
+            problems += refused.problems
+    if problems:
+        raise Refused(*problems)
+    if not sum(one.rows for segment in segments for one in segment.inputs):
+        names = [one.name for segment in segments for one in segment.inputs]
+        what = f"holds no charge: {', '.join(names[:5])} " + ("has" if len(names) == 1 else "have") + " a header only"
+        raise Refused(Problem(source.position, "B023", what, "deliver the bill again; no charges is no proof of no cost"))
+    return found
+
+
+def _defaults(source: BillingSource) -> dict[str, str]:
+    """Turn the configured defaults into SQL, by our names. Raises Refused for a name or a value that can't be."""
+    known = {fold(c.note): c for c in FOCUS}
+    defaults, problems = {}, []
+    for name, given in source.defaults.items():
+        column = known.get(fold(name))
+        if column is None:
+            close = difflib.get_close_matches(name, [c.note for c in FOCUS], 1)
+            mend = f"did you mean {close[0]}?" if close else "use a FOCUS column name"
+            problems.append(Problem(source.position, "B017", f"`defaults` names no FOCUS column: {name!r}", mend))
+            continue
+        reading = values.Reading()
+        if column.type == MONEY:
+            reading = values.read_money(given)
+        elif column.type == TIME:
+            reading = values.read_time(given, source.dates or "%Y-%m-%d")
+        if reading.code:
+            what = f"the default {given!r} for {name} {reading.reason}"
+            problems.append(Problem(source.position, "B017", what, "write it as a FOCUS file would"))
+        shown = literal(given) if column.type == TEXT else literal(str(reading.value))
+        defaults[column.name] = f"CAST({shown} AS {column.type})"
+    if problems:
+        raise Refused(*problems)
+    return defaults
+
+
+def _require_columns(inputs: Sequence[Input], defaults: Mapping[str, str], position: Position) -> None:
+    """Refuse files that lack a column nothing can be said without, once for each column."""
+    problems = []
+    for column in (c for c in FOCUS if c.required and c.name not in defaults):
+        lacking = [one.name for one in inputs if column.name not in one.layout.fields]
+        if lacking:
+            more = f" and {len(lacking) - 1} more files" if len(lacking) > 1 else ""
+            what = f"has no column {column.note}, without which a charge means nothing"
+            mend = f"export it, or give this source a default: `defaults: {{{column.note}: …}}`"
+            problems.append(Problem(Position(lacking[0] + more, 0), "B015", what, mend))
+    if problems:
+        raise Refused(*problems)
+
+
+def _missing(inputs: Sequence[Input], extra: frozenset[str], defaults: Mapping[str, str]) -> frozenset[str]:
+    held = {name for one in inputs for name in one.layout.fields} | set(defaults)
+    missing = {column.name for column in FOCUS} | extra
+    tagless = all(one.layout.tags is None for one in inputs)
+    return frozenset(missing - held) | (frozenset({"tag_set"}) if tagless else frozenset())
+
+
+def _unchanged(inputs: Sequence[Input]) -> None:
+    """Refuse files that changed while they were read: what was written and what was hashed may differ."""
+    problems = []
+    for one in inputs:
+        try:
+            now = one.path.stat()
+            same = (now.st_size, now.st_mtime_ns) == (one.bytes, one.changed_ns)
+        except OSError:
+            same = False
+        if not same:
+            problems.append(Problem(Position(one.name), "B018", "changed while it was read", "run again when it is complete"))
+    if problems:
+        raise Refused(*problems)
+
+
+def _why(inputs: Sequence[Input], ignored: Sequence[str]) -> str:
+    """Say in words which version each file has and what was left aside."""
+    by_version: dict[tuple[str, str], list[str]] = {}
+    for one in inputs:
+        by_version.setdefault((one.layout.version, one.layout.why), []).append(one.name)
+    said = [
+        f"{len(names)} {'file is' if len(names) == 1 else 'files are'} FOCUS {version} ({names[0]}"
+        f"{', …' if len(names) > 1 else ''}): {why}"
+        for (version, why), names in sorted(by_version.items())
+    ]
+    if ignored:
+        said.append(f"left aside, not data: {', '.join(ignored[:5])}" + (", …" if len(ignored) > 5 else ""))
+    return "; ".join(said)

@@ -1,0 +1,216 @@
+"""Survey the files of a bill: count, add up and find every odd text, in one scan; then read each odd text once.
+
+A segment is a run of files, in order, that one query can read: the same columns, types and layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from governor.config import BillingSource
+from governor.engine.columns import IDS, Field, needs_rounding, tag_text
+from governor.engine.duckdb import Engine, literal
+from governor.engine.staging import BATCH_ROWS, Input, said, scan
+from governor.model import Position, Problem, Refused
+from governor.money import EXACT
+from governor.sources.billing import values
+from governor.tables import MONEY, TEXT, TIME
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Files that are read by one query, and how each column is read."""
+
+    inputs: tuple[Input, ...]
+    fields: tuple[Field, ...]
+
+    @property
+    def has_tags(self) -> bool:
+        return self.inputs[0].layout.tags is not None
+
+    @property
+    def delivered(self) -> str:
+        """Write SQL for the rows as delivered: file, row, r_<column> for each column, and the raw tags."""
+        first = self.inputs[0]
+        columns = [f"{f.raw} AS {f.alias}" for f in self.fields if f.present]
+        tags = tag_text(first.layout, first.types)
+        return (
+            f"SELECT CAST(file_index + {first.index} AS INTEGER) AS file, {first.row} AS row, "
+            f"{', '.join([*columns, f'{tags} AS raw_tags'])} FROM {scan([i.data for i in self.inputs], first.raws)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What one scan of a segment found. `odd` and `missing` name the columns some of whose rows can't be used as they are.
+
+    `totals` are the control totals of the money columns over all rows, odd texts included once they are read.
+    """
+
+    rows: int
+    totals: Mapping[str, Decimal]
+    odd: frozenset[str]
+    missing: frozenset[str]
+    rounded: int
+    damaged_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """The odd texts of one column, read: a Parquet file (text, value, code, reason)."""
+
+    table: Path
+    total: Decimal  # of the amounts among them, times their rows
+    failed: bool  # some text has no value
+
+
+def survey(engine: Engine, segment: Segment) -> Survey:
+    """Count, add up and check every row of a segment in one scan. Raises Refused where a file can't be read."""
+    checks = {"rows": "count(*)"}
+    doubles = [f for f in segment.fields if f.reader == "double"]
+    for field in (f for f in segment.fields if f.present):
+        name, alias = field.column.name, field.alias
+        if field.column.type == MONEY:
+            exact = not field.reader and not field.default
+            checks[f"sum_{name}"] = f"CAST(sum({alias if exact else field.value}) AS {MONEY})"
+        if field.reader:
+            checks[f"odd_{name}"] = field.doubt
+        if field.column.required and not field.default:
+            checks[f"missing_{name}"] = f"count(*) FILTER ({alias} IS NULL)"
+        if name in IDS and not field.numeric:
+            checks[f"damaged_{name}"] = f"count(*) FILTER (contains({alias}, 'E+') AND regexp_full_match({alias}, '{values.ACCOUNT_DAMAGE}'))"
+    if doubles:
+        some = " OR ".join(f"({needs_rounding(f.alias)})" for f in doubles)
+        checks["rounded"] = f"count(*) FILTER ({some})"
+    query = f"SELECT {', '.join(f'{text} AS {name}' for name, text in checks.items())} FROM ({segment.delivered})"
+    try:
+        [row] = engine.rows(query)
+    except duckdb.Error as error:
+        raise Refused(*_blame(engine, segment, error)) from error
+    found = dict(zip(checks, row, strict=True))
+
+    def named(prefix: str) -> list[str]:
+        return [name.removeprefix(prefix) for name, value in found.items() if name.startswith(prefix) and value]
+
+    return Survey(
+        rows=found["rows"],
+        totals={name: found[f"sum_{name}"] for name in named("sum_")},
+        odd=frozenset(named("odd_")),
+        missing=frozenset(named("missing_")),
+        rounded=found.get("rounded", 0),
+        damaged_ids=tuple(named("damaged_")),
+    )
+
+
+def look_up(
+    engine: Engine, segment: Segment, surveyed: Survey, source: BillingSource, scratch: Path
+) -> dict[str, Reread]:
+    """Read every distinct odd text once. Raises Refused where a spreadsheet damaged a file."""
+    problems = []
+    for field in segment.fields:
+        if field.column.name in surveyed.damaged_ids:
+            problems += _damaged_ids(engine, segment, field)
+    reread = {}
+    for field in segment.fields:
+        if field.column.name in surveyed.odd:
+            reread[field.column.name], found = _reread(engine, segment, field, source, scratch)
+            problems += found
+    if problems:  # one cause marks many columns: the first of each kind is enough to find it
+        first = {(p.position.file, p.code): p for p in sorted(problems, reverse=True)}
+        raise Refused(*sorted(first.values()))
+    return reread
+
+
+def _reread(
+    engine: Engine, segment: Segment, field: Field, source: BillingSource, scratch: Path
+) -> tuple[Reread, list[Problem]]:
+    name = field.column.name
+    texts, table = (scratch / f"{kind}-{segment.inputs[0].index}-{name}.parquet" for kind in ("odd", "read"))
+    is_money = field.column.type == MONEY
+    schema = pa.schema(
+        [
+            ("text", pa.string()),
+            ("value", pa.decimal128(38, 24) if is_money else pa.timestamp("us")),
+            ("code", pa.string()),
+            ("reason", pa.string()),
+        ]
+    )
+    engine.export(
+        f"SELECT CAST({field.alias} AS VARCHAR) AS text, count(*) AS n, min((file, row)) AS at FROM ({segment.delivered}) "
+        f"WHERE {field.alias} IS NOT NULL AND ({field.value}) IS NULL GROUP BY 1",
+        texts,
+    )
+    total, failed = Decimal(0), False
+    first_damage: dict[str, tuple[Any, ...]] = {}
+    with pq.ParquetWriter(table, schema) as writer, pq.ParquetFile(texts) as parquet:
+        for batch in parquet.iter_batches(BATCH_ROWS):
+            rows = batch.to_pylist()
+            read = [_read(field.reader, row["text"], source) for row in rows]
+            for row, reading in zip(rows, read, strict=True):
+                failed = failed or reading.value is None
+                if isinstance(reading.value, Decimal):
+                    total = EXACT.add(total, EXACT.multiply(reading.value, row["n"]))
+                at = tuple(row["at"].values())
+                if reading.damaged and (reading.code not in first_damage or at < first_damage[reading.code][0]):
+                    first_damage[reading.code] = (at, row["text"], reading.reason)
+            columns = ([row["text"] for row in rows], *zip(*((r.value, r.code, r.reason) for r in read), strict=True))
+            arrays = [pa.array(c, t) for c, t in zip(columns, schema.types, strict=True)]
+            writer.write_table(pa.table(arrays, schema=schema))
+    problems = [_damage(segment, field, code, *found) for code, found in sorted(first_damage.items())]
+    return Reread(table, total, failed), problems
+
+
+def _read(reader: str, text: str, source: BillingSource) -> values.Reading:
+    if reader == "time":
+        return values.read_time(text, source.dates)
+    return values.read_double(text) if reader == "double" else values.read_money(text, source.numbers)
+
+
+def _damage(segment: Segment, field: Field, code: str, at: tuple[int, int], text: str, reason: str) -> Problem:
+    """Say where a spreadsheet left its mark, and how the file can be read all the same."""
+    one = segment.inputs[at[0] - segment.inputs[0].index]
+    mend = {
+        "B020": "export the bill again and don't save it in a spreadsheet: the digits are lost",
+        "B021": "export the bill again, or set `dates` of this source to its pattern, such as '%m/%d/%Y'",
+        "B022": "export the bill again, or set `numbers` of this source to `us` or `eu`",
+    }[code]
+    return Problem(one.position(at[1]), code, f"row {at[1]}: {field.column.note} is {text[:60]!r}: {reason}", mend)
+
+
+def _damaged_ids(engine: Engine, segment: Segment, field: Field) -> list[Problem]:
+    rows = engine.rows(
+        f"SELECT file, min(row), arg_min({field.alias}, row) FROM ({segment.delivered}) "
+        f"WHERE regexp_full_match({field.alias}, '{values.ACCOUNT_DAMAGE}') GROUP BY file ORDER BY file"
+    )
+    reason = "a spreadsheet turned the id into a number"
+    return [_damage(segment, field, "B020", (file, row), text, reason) for file, row, text in rows]
+
+
+def _blame(engine: Engine, segment: Segment, error: duckdb.Error) -> list[Problem]:
+    """Find the files that make a query fail, by reading each alone."""
+    if isinstance(error, duckdb.OutOfRangeException):
+        what = "adds up to more than 14 digits before the decimal point"
+        return [Problem(Position(segment.inputs[0].name), "B041", what, "check the amounts: no bill is that large")]
+    problems = []
+    for one in segment.inputs:
+        alone = Segment((one,), segment.fields)
+        every = ", ".join(f"count({f.alias})" for f in segment.fields if f.present)
+        try:
+            engine.rows(f"SELECT {every}, count(raw_tags) FROM ({alone.delivered})")
+        except duckdb.Error as own:
+            problems.append(Problem(Position(one.name), "B010", f"can't be read: {said(own)}", "deliver the file again"))
+    return problems or [Problem(Position(segment.inputs[0].name), "B010", f"can't be read: {said(error)}")]
+
+
+def blame(engine: Engine, segments: Sequence[Segment], error: duckdb.Error) -> list[Problem]:
+    """Find the files of several segments that make a query fail."""
+    return [problem for segment in segments for problem in _blame(engine, segment, error)][:10]

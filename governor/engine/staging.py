@@ -1,0 +1,228 @@
+"""Bring every file of a bill to one shape: Parquet with raw columns, a layout, and a row number.
+
+Parquet is read where it lies. CSV is written as Parquet text first, so that everything later knows one kind of input and
+can afford a second scan. A CSV file with a bad row is read again row by row, so that only that row is rejected.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from governor.engine.duckdb import Engine, literal
+from governor.model import Position, Problem, Refused
+from governor.sources.billing import damaged, files
+from governor.sources.billing.layout import Layout, raw
+from governor.tables import TEXT
+
+BATCH_ROWS = 20_000
+ROWS_A_BYTE_MAX = 10  # a Parquet file that claims more is a bomb
+ReadLayout = Callable[[Sequence[str], str], Layout]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file, ready to be read: `scan` is SQL's list of its raw columns, `row` SQL for its 1-based row number."""
+
+    index: int
+    name: str
+    path: Path
+    bytes: int
+    changed_ns: int
+    sha256: str
+    rows: int
+    layout: Layout
+    header: tuple[str, ...]
+    types: Mapping[str, str]
+    data: Path
+    raws: tuple[str, ...]
+    row: str
+    text: bool
+    bad: int = 0
+    bad_rows: Path | None = None
+
+    @property
+    def shape(self) -> str:
+        """What files must have in common to be read by one query."""
+        return repr((self.header, sorted(self.types.items()), self.raws, self.row, self.text))
+
+    def position(self, row: int) -> Position:
+        """The place of a row: a CSV's line, where no field before it spans several."""
+        return Position(self.name, row + 1, 1) if self.text else Position(self.name)
+
+
+@dataclass(slots=True)
+class Stage:
+    """Stages the files of one source into a scratch folder."""
+
+    engine: Engine
+    scratch: Path
+    root: Path
+    read_layout: ReadLayout
+    _types: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def stage(self, paths: Sequence[Path], progress: Callable[[str, int, int], None]) -> tuple[Input, ...]:
+        """Stage every file, in order. Raises Refused with the problems of all of them."""
+        inputs: list[Input] = []
+        problems: list[Problem] = []
+        for index, path in enumerate(paths):
+            name = files.shown(path, self.root)
+            progress("read", index, len(paths))
+            try:
+                inputs.append(self._file(index, path, name))
+            except Refused as refused:
+                problems += refused.problems
+            except OSError as error:
+                problems.append(Problem(Position(name), "B018", f"can't be read: {error.strerror or error}"))
+        problems += _same(inputs)
+        if problems:
+            raise Refused(*problems)
+        return tuple(inputs)
+
+    def _file(self, index: int, path: Path, name: str) -> Input:
+        before = path.stat()
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        common = {"index": index, "name": name, "path": path, "bytes": before.st_size, "sha256": sha256}
+        common["changed_ns"] = before.st_mtime_ns
+        kind = files.kind(path, name)
+        if kind == "parquet":
+            return self._parquet(path, name, common)
+        if kind == "gzip":
+            plain = self.scratch / f"unpacked-{index}.csv"
+            try:
+                files.unpack(path, name, plain)
+                if files.kind(plain, name.removesuffix(".gz")) != "csv":
+                    raise Refused(Problem(Position(name), "B005", "holds no CSV", "deliver CSV.gz or Parquet"))
+                return self._csv(plain, name, common)
+            finally:
+                plain.unlink(missing_ok=True)
+        return self._csv(path, name, common)
+
+    def _parquet(self, path: Path, name: str, common: dict[str, object]) -> Input:
+        try:
+            meta = pq.read_metadata(path)
+            schema = meta.schema.to_arrow_schema().remove_metadata()
+        except (pa.ArrowException, OSError) as error:
+            what = f"is no readable Parquet file: {str(error).splitlines()[0][:160]}"
+            raise Refused(Problem(Position(name), "B010", what, "deliver the file again")) from error
+        if meta.num_rows > 1_000_000 and meta.num_rows > ROWS_A_BYTE_MAX * path.stat().st_size:
+            raise Refused(Problem(Position(name), "B007", f"claims {meta.num_rows:,} rows, as no bill of its size does"))
+        header = tuple(schema.names)
+        layout = self.read_layout(header, name)
+        raws = tuple(raw(at) for at in range(len(header)))
+        shape = str(schema)
+        if shape not in self._types:
+            self._types[shape] = self._describe(layout, path, raws, name)
+        return Input(
+            **common,  # type: ignore[arg-type]
+            rows=meta.num_rows,
+            layout=layout,
+            header=header,
+            types=self._types[shape],
+            data=path,
+            raws=raws,
+            row="file_row_number + 1",
+            text=False,
+        )
+
+    def _describe(self, layout: Layout, path: Path, raws: Sequence[str], name: str) -> Mapping[str, str]:
+        texts = [e for expressions in layout.fields.values() for e in expressions]
+        texts += [e for e in (layout.tags, layout.allocated_tags) if e]
+        try:
+            described = self.engine.rows(f"DESCRIBE SELECT {', '.join(texts)} FROM {scan([path], raws)}")
+        except duckdb.Error as error:
+            what = f"is no readable Parquet file: {said(error)}"
+            raise Refused(Problem(Position(name), "B010", what, "deliver the file again")) from error
+        return {text: str(row[1]) for text, row in zip(texts, described, strict=True)}
+
+    def _csv(self, path: Path, name: str, common: dict[str, object]) -> Input:
+        header = files.read_header(path, name)
+        layout = self.read_layout(header.names, name)
+        raws = tuple(raw(place) for place in layout.read)
+        staged = self.scratch / f"staged-{common['index']}.parquet"
+        row, bad, bad_rows = "file_row_number + 1", 0, None
+        try:
+            rows = self._copy(path, header, raws, staged)
+        except duckdb.Error:
+            bad_rows = self.scratch / f"bad-{common['index']}.parquet"
+            good, bad = self._row_by_row(path, name, header, layout.read, staged, bad_rows)
+            rows, row, raws = good + bad, "n", (*raws, "n")
+        return Input(
+            **common,  # type: ignore[arg-type]
+            rows=rows,
+            layout=layout,
+            header=header.names,
+            types={e: TEXT for e in (raw(place) for place in layout.read)},
+            data=staged,
+            raws=raws,
+            row=row,
+            text=True,
+            bad=bad,
+            bad_rows=bad_rows,
+        )
+
+    def _copy(self, path: Path, header: files.Header, raws: Sequence[str], to: Path) -> int:
+        named = ", ".join(f"'{raw(place)}': 'VARCHAR'" for place in range(len(header.names)))
+        options = f"delim = {literal(header.delimiter)}, quote = '\"', escape = '\"', header = true, strict_mode = true"
+        source = f"read_csv({literal(str(path))}, auto_detect = false, compression = 'none', {options}, columns = {{{named}}})"
+        copy = f"COPY (SELECT {', '.join(raws)} FROM {source}) TO {literal(str(to))} (FORMAT parquet, COMPRESSION lz4_raw)"
+        return int(self.engine.rows(copy)[0][0])
+
+    def _row_by_row(
+        self, path: Path, name: str, header: files.Header, places: Sequence[int], to: Path, bad_to: Path
+    ) -> tuple[int, int]:
+        """Read what the engine refused; write good rows and bad rows apart, and return how many there are of each."""
+        good_schema = pa.schema([(raw(place), pa.string()) for place in places] + [("n", pa.int64())])
+        bad_schema = pa.schema([("row", pa.int64())] + [(n, pa.string()) for n in ("value", "code", "reason")])
+        good = bad = 0
+        with pq.ParquetWriter(to, good_schema) as kept, pq.ParquetWriter(bad_to, bad_schema) as refused:
+            for batch in _batches(damaged.read_rows(path, name, header)):
+                rejected = [r for r in batch if isinstance(r, damaged.BadRow)]
+                rows = [r for r in batch if not isinstance(r, damaged.BadRow)]
+                fields = [pa.array([f[place] for _, f in rows], pa.string()) for place in places]
+                numbers = pa.array([n for n, _ in rows], pa.int64())
+                kept.write_table(pa.table([*fields, numbers], schema=good_schema))
+                columns = [[getattr(r, name) for r in rejected] for name in bad_schema.names]
+                refused.write_table(pa.table([pa.array(c, t) for c, t in zip(columns, bad_schema.types, strict=True)], schema=bad_schema))
+                good, bad = good + len(rows), bad + len(rejected)
+        return good, bad
+
+
+def scan(paths: Sequence[Path], raws: Sequence[str]) -> str:
+    """Write SQL that reads raw columns by their place, so that a hostile column name is never spoken."""
+    listed = ", ".join(literal(str(path)) for path in paths)
+    return f"read_parquet([{listed}], hive_partitioning = false, binary_as_string = true) AS raw({', '.join(raws)})"
+
+
+def said(error: duckdb.Error) -> str:
+    """Cut an engine's message to its first line."""
+    return str(error).splitlines()[0][:160]
+
+
+def _batches(rows: Iterable[tuple[int, list[str]] | damaged.BadRow]) -> Iterator[list[tuple[int, list[str]] | damaged.BadRow]]:
+    batch: list[tuple[int, list[str]] | damaged.BadRow] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == BATCH_ROWS:
+            yield batch
+            batch = []
+    yield batch
+
+
+def _same(inputs: Sequence[Input]) -> list[Problem]:
+    """Find files delivered twice. Equal rows are kept wherever they are; equal files would count a bill twice."""
+    first: dict[str, Input] = {}
+    problems = []
+    for one in inputs:
+        other = first.setdefault(one.sha256, one)
+        if other is not one and one.rows:
+            what = f"holds the same bytes as {other.name}: its charges would count twice"
+            problems.append(Problem(Position(one.name), "B019", what, "remove one of them"))
+    return problems

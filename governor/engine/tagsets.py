@@ -1,0 +1,73 @@
+"""Read each distinct raw tag set once, and number the distinct results in the order of their text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from governor.engine.duckdb import Engine, literal
+from governor.engine.segments import Segment
+from governor.engine.staging import BATCH_ROWS
+from governor.sources.billing.tags import read_tags
+
+_SCHEMA = pa.schema(
+    [
+        ("raw", pa.string()),
+        ("text", pa.string()),
+        ("tags", pa.map_(pa.string(), pa.string())),
+        ("conflict", pa.bool_()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TagIds:
+    """Where the ids of raw tags stand (Parquet: raw, tag_set, conflict), and whether some need a word."""
+
+    table: Path
+    unreadable: int
+    conflicts: int
+
+
+def list_tags(engine: Engine, segments: Sequence[Segment], scratch: Path) -> Path:
+    """Write the distinct raw tags of all files."""
+    path = scratch / "tags-raw.parquet"
+    parts = [f"SELECT raw_tags FROM ({s.delivered})" for s in segments if s.has_tags]
+    parts = parts or ["SELECT CAST(NULL AS VARCHAR) AS raw_tags WHERE FALSE"]
+    engine.export(f"SELECT DISTINCT raw_tags AS raw FROM ({' UNION ALL '.join(parts)})", path)
+    return path
+
+
+def identify(engine: Engine, raw: Path, scratch: Path, to: Path) -> TagIds:
+    """Read the raw tags, write the table tag_sets, and say which raw text has which id (NULL: unreadable)."""
+    parsed, table = scratch / "tags-parsed.parquet", scratch / "tag-ids.parquet"
+    unreadable = conflicts = 0
+    with pq.ParquetWriter(parsed, _SCHEMA) as writer, pq.ParquetFile(raw) as parquet:
+        for batch in parquet.iter_batches(BATCH_ROWS):
+            texts = batch.column(0).to_pylist()
+            sets = [read_tags(text) for text in texts]
+            unreadable += sum(s is None for s in sets)
+            conflicts += sum(s is not None and s.conflict for s in sets)
+            columns = [
+                texts,
+                [None if s is None else s.text for s in sets],
+                [None if s is None else sorted(s.tags.items()) for s in sets],
+                [s is not None and s.conflict for s in sets],
+            ]
+            arrays = [pa.array(c, t) for c, t in zip(columns, _SCHEMA.types, strict=True)]
+            writer.write_table(pa.table(arrays, schema=_SCHEMA))
+    read = f"read_parquet({literal(str(parsed))})"
+    engine.export(
+        f"WITH sets AS (SELECT text, any_value(tags) AS tags FROM {read} WHERE text IS NOT NULL GROUP BY text) "
+        "SELECT row_number() OVER (ORDER BY text) - 1 AS tag_set, text, tags FROM sets ORDER BY text",
+        to,
+    )
+    engine.export(
+        f"SELECT p.raw, s.tag_set, p.conflict FROM {read} p LEFT JOIN read_parquet({literal(str(to))}) s USING (text)",
+        table,
+    )
+    return TagIds(table, unreadable, conflicts)

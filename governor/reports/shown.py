@@ -1,0 +1,30 @@
+"""The rows of a table that a page shows, and what it says of those it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from governor.reports import figures
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The first rows of a ranked table. `left` rows are only in `TABLE.csv`; `left_money` is what they add up to."""
+
+    table: str
+    rows: Sequence[Any]
+    left: int = 0
+    left_money: tuple[tuple[str, Decimal], ...] = ()
+
+
+def shown(table: str, rows: Sequence[figures.Row], limit: int, money: str = "") -> Shown:
+    """Cut a ranked list at the limit. `money` names the amount by which it is ranked, added up per currency."""
+    left = rows[limit:]
+    sums = [
+        (currency, figures.add(row[money] or figures.ZERO for row in left if row["currency"] == currency))
+        for currency in sorted({row["currency"] or "" for row in left} if money else ())
+    ]
+    return Shown(table, rows[:limit], len(left), tuple(sums))

@@ -1,0 +1,159 @@
+"""FOCUS Cost and Usage, versions 1.0 to 1.4: which columns there are, how they were renamed, how a version is told.
+
+Files don't declare their version, so it is inferred from the columns. Names are matched whatever their case, with
+underscores or spaces. ProviderName became ServiceProviderName in 1.3 and is read into it. PublisherName is not read into
+HostProviderName: the publisher made the software (Red Hat), the host runs the machine it is on (AWS).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+
+from governor.model import Position, Problem, Refused
+from governor.sources.billing.layout import Layout, fold, raw
+from governor.tables import FOCUS
+
+# Older and other spellings, after the right one: earlier FOCUS versions, Oracle's exports, early converters.
+ALIASES = {
+    "ServiceProviderName": ("ProviderName", "Provider"),
+    "InvoiceIssuerName": ("InvoiceIssuer",),
+    "RegionId": ("Region",),
+}
+
+# Columns that came with a version, newest first. 1.4 brought few and dropped ProviderName, so its absence counts too.
+CAME_WITH = (
+    ("1.4", ("InvoiceDetailId", "CommitmentProgramEligibilityDetails")),
+    (
+        "1.3",
+        (
+            "ServiceProviderName",
+            "HostProviderName",
+            "AllocatedMethodId",
+            "AllocatedMethodDetails",
+            "AllocatedResourceId",
+            "AllocatedResourceName",
+            "AllocatedTags",
+            "ContractApplied",
+        ),
+    ),
+    (
+        "1.2",
+        (
+            "InvoiceId",
+            "BillingAccountType",
+            "SubAccountType",
+            "PricingCurrency",
+            "PricingCurrencyContractedUnitPrice",
+            "PricingCurrencyEffectiveCost",
+            "PricingCurrencyListUnitPrice",
+        ),
+    ),
+    (
+        "1.1",
+        (
+            "CapacityReservationId",
+            "CapacityReservationStatus",
+            "CommitmentDiscountQuantity",
+            "CommitmentDiscountUnit",
+            "ServiceSubcategory",
+            "SkuMeter",
+            "SkuPriceDetails",
+        ),
+    ),
+)
+
+# 1.0-preview's names, and what replaced them: a file with the old name and without the new one is a preview file.
+PREVIEW = {"ChargeSubcategory": "ChargeClass", "UsageQuantity": "ConsumedQuantity", "UsageUnit": "ConsumedUnit"}
+
+OTHER_FORMATS = (  # a column that gives another export away
+    ("lineitem/usageaccountid", "an AWS Cost and Usage Report"),
+    ("lineitemusageaccountid", "an AWS Cost and Usage Report"),
+    ("metercategory", "an Azure cost details export"),
+    ("costtype", "a Google Cloud billing export"),
+    ("cost/mycost", "an Oracle cost report"),
+)
+
+_KNOWN = {fold(column.note): column.note for column in FOCUS} | {
+    fold(alias): alias for aliases in ALIASES.values() for alias in aliases
+}
+_ENOUGH = 5  # a header with fewer FOCUS columns, or without a cost, is something else
+
+
+def read_header(header: Sequence[str], wanted: frozenset[str], file: str) -> Layout:
+    """Turn a header into a layout; `wanted` are our names of `x_` columns to keep. Raises Refused, naming the file."""
+    folded = [fold(name) for name in header]
+    _refuse(header, folded, wanted, file)
+    place = {name: at for at, name in reversed(list(enumerate(folded)))}
+    fields = {}
+    for column in FOCUS:
+        spellings = (column.note, *ALIASES.get(column.note, ()))
+        if found := tuple(raw(place[fold(s)]) for s in spellings if fold(s) in place):
+            fields[column.name] = found
+    for name in sorted(wanted):
+        if fold(name) in place and fold(name) not in _KNOWN:
+            fields[name] = (raw(place[fold(name)]),)
+    version, why = detect(folded)
+    tags, allocated = place.get("tags"), place.get("allocatedtags")
+    return Layout(
+        version,
+        why,
+        fields,
+        None if tags is None else raw(tags),
+        None if allocated is None else raw(allocated),
+    )
+
+
+def detect(folded: Sequence[str]) -> tuple[str, str]:
+    """Tell the version from the columns, and say why in words.
+
+    >>> detect(["billedcost", "skumeter", "invoiceid"])
+    ('1.2', 'it has InvoiceId, which came with 1.2')
+    """
+    has = set(folded)
+    if "serviceprovidername" in has and "providername" not in has:
+        return "1.4", "it has ServiceProviderName and no ProviderName, which 1.4 dropped"
+    for version, columns in CAME_WITH:
+        if names := [name for name in columns if fold(name) in has]:
+            return version, f"it has {', '.join(names[:3])}, which came with {version}"
+    return "1.0", "it has no column that came later"
+
+
+def _refuse(header: Sequence[str], folded: Sequence[str], wanted: frozenset[str], file: str) -> None:
+    position, has = Position(file, 1, 1), set(folded)
+    read = (has & (set(_KNOWN) | {"tags", "allocatedtags"})) | {fold(name) for name in wanted}
+    if len(has & set(_KNOWN)) < _ENOUGH or not has & {"billedcost", "effectivecost"}:
+        looks = next((f"; it looks like {what}" for key, what in OTHER_FORMATS if key in has), "")
+        near = [
+            f"{name[:60]!r} is close to {_KNOWN[close[0]]}"
+            for name, key in zip(header, folded, strict=True)
+            if key not in _KNOWN and (close := difflib.get_close_matches(key[:60], _KNOWN, 1, 0.85))
+        ]
+        what = f"isn't a FOCUS file: {len(has & set(_KNOWN))} of its {len(header)} columns have FOCUS names{looks}"
+        mend = "; ".join(near[:3]) or "the first line must hold the column names, such as BilledCost and ChargePeriodStart"
+        raise Refused(Problem(position, "B013", what, mend))
+    for old, new in PREVIEW.items():
+        if fold(old) in has and fold(new) not in has:
+            raise Refused(
+                Problem(
+                    position,
+                    "B014",
+                    f"is FOCUS 1.0-preview: it has {old} and no {new}",
+                    "export it again as FOCUS 1.0 or later; the preview's costs and categories mean other things",
+                )
+            )
+    twice = sorted(key for key, count in Counter(folded).items() if count > 1 and key in read)
+    if twice:
+        raise Refused(
+            *(
+                Problem(
+                    position,
+                    "B012",
+                    f"has the column {_KNOWN.get(key, key)} {folded.count(key)} times: "
+                    + ", ".join(repr(n[:60]) for n, k in zip(header, folded, strict=True) if k == key),
+                    "keep one; names are compared without case, spaces and underscores",
+                )
+                for key in twice
+            )
+        )
