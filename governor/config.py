@@ -161,7 +161,8 @@ def _file(path: Path | None, environment: Mapping[str, str]) -> tuple[Path, str]
         path, origin = Path(environment["GOVERNOR_CONFIG"]), "GOVERNOR_CONFIG"
     if path is None:
         return find(Path.cwd()), "found here or above"
-    return (path / FILE if path.is_dir() else path).absolute(), origin
+    folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a folder above may not be read
+    return (path / FILE if folder else path).absolute(), origin
 
 
 def _called(file: Path) -> str:
@@ -170,9 +171,7 @@ def _called(file: Path) -> str:
     return file.relative_to(here).as_posix() if file.is_relative_to(here) else str(file)
 
 
-def _overrides(
-    flags: Mapping[str, str | None], environment: Mapping[str, str]
-) -> Iterator[tuple[str, str, str]]:
+def _overrides(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """Yield what stands above the file: the flag, else the environment's variable. An empty one says nothing."""
     for key in SETTINGS:
         variable = f"GOVERNOR_{key.upper()}"

@@ -18,6 +18,7 @@ from governor.engine.cells import KEYS
 from governor.engine.duckdb import Engine, identifier, literal, open_engine
 from governor.ledger.read import Run
 from governor.model import Position, Problem, Refused
+from governor.money import total
 
 Row = dict[str, Any]
 MANY = 10  # rows shown of each kind
@@ -36,7 +37,7 @@ class Answer:
 def explain(run: Run, subject: str) -> list[Answer]:
     """Say what a subject is and why.
 
-    It is a charge (`FILE:ROW`), resource, finding, cell, requirement, policy, cost center, pool, rule, account or waiver.
+    It is a charge (`FILE:ROW`), resource, finding, cell, requirement, policy, cost center, pool, rule, account, waiver.
     Raises Refused with near names when it is none of them.
     """
     answers = list(_charges(run, subject))
@@ -47,9 +48,7 @@ def explain(run: Run, subject: str) -> list[Answer]:
         mend = (
             f"did you mean {' or '.join(near)}?"
             if near
-            else (
-                "name a finding's fingerprint, a requirement, resource, cost center, pool, account, or a charge as FILE:ROW"
-            )
+            else ("name a fingerprint, requirement, resource, cost center, pool, account, or a charge as FILE:ROW")
         )
         raise Refused(Problem(Position(f"run {run.number}"), "L030", f"nothing here is called {subject!r}", mend))
     return answers
@@ -168,7 +167,7 @@ def _cells(run: Run, subject: str) -> Iterator[Answer]:
         kind = {"cell": "cell", "resource_id": "resource", "sub_account_id": "account"}[key]
         facts = {"cells": len(cells), "rows": sum(c["rows"] for c in cells)}
         for name in ("billed_cost", "effective_cost"):
-            facts |= {f"{name} {currency}": total for currency, total in _sums(cells, name)}
+            facts |= {f"{name} {currency}": amount for currency, amount in _sums(cells, name)}
         ranked = sorted(cells, key=lambda c: (-c["positive_cost"], c["cell"]))[:MANY]
         because: list[tuple[str, tuple[Row, ...]]] = [("cells by cost", tuple(_given(c) for c in ranked))]
         if kind != "account":
@@ -179,7 +178,7 @@ def _cells(run: Run, subject: str) -> Iterator[Answer]:
 
 def _sums(rows: Sequence[Row], name: str) -> list[tuple[str, Decimal]]:
     currencies = sorted({r["currency"] for r in rows})
-    return [(c, sum((r[name] for r in rows if r["currency"] == c), Decimal(0))) for c in currencies]
+    return [(c, total(r[name] for r in rows if r["currency"] == c)) for c in currencies]
 
 
 def _addresses(run: Run, cells: Sequence[Row]) -> Iterator[Row]:
@@ -273,7 +272,7 @@ def _pools(run: Run, subject: str) -> Iterator[Answer]:
     if not parts:
         return
     kind = "pool" if any(a["pool"] == subject for a in parts) else "rule"
-    facts: Row = {f"placed {cur}": total for cur, total in _sums(parts, "amount")}
+    facts: Row = {f"placed {cur}": placed for cur, placed in _sums(parts, "amount")}
     policies = {a["policy"] for a in parts}
     largest = tuple(_given(a) for a in sorted(parts, key=_by_amount)[:MANY])
     because = (

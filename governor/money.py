@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 
@@ -52,6 +52,12 @@ def text(value: Decimal) -> str:
         return "0.00"
     digits = max(2, decimals(value))
     return format(EXACT.quantize(value, Decimal(1).scaleb(-digits)), "f")
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """Add amounts exactly: the built-in sum rounds to the 28 digits of Python's own context."""
+    with localcontext(EXACT):
+        return sum(amounts, Decimal(0))
 
 
 def split(amount: Decimal, weights: Mapping[str, Decimal], scale: int = 2) -> dict[str, Decimal]:

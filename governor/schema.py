@@ -147,7 +147,9 @@ def _type_mend(node: Node, types: list[str]) -> str:
         return f'quote it: "{_shown(node)}"'
     if "array" in types and not isinstance(node.value, Mapping):
         return "write a list: [a, b]"
-    return "remove the quotes" if node.quoted else ""
+    if node.quoted and "string" not in types:
+        return "remove the quotes"
+    return "write a mapping: {key: value}" if "object" in types else "write it so"
 
 
 def _size(node: Node, keyword: str, limit: object) -> tuple[str, str]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from governor import tables
 from governor.engine.duckdb import Engine, literal
 from governor.model import ALLOCATED, DIRECT, Status
-from governor.money import EXACT, percentage, percentages
+from governor.money import EXACT, percentage, percentages, total
 
 LETTERS = tuple(Status)
 TAGGABLE = ("tag_missing", "value_invalid", "owner_closed")  # what a right tag would place
@@ -126,7 +126,7 @@ def _combined(totals: Sequence[dict[str, Any]], rates: Mapping[str, Decimal], cu
         for name, value in row.items():
             if isinstance(value, Decimal):
                 converted = EXACT.quantize(EXACT.multiply(value, rate), unit)
-                combined[name] = combined.get(name, Decimal(0)) + converted
+                combined[name] = EXACT.add(combined.get(name, Decimal(0)), converted)
             elif isinstance(value, int) and not isinstance(value, bool):
                 combined[name] = combined.get(name, 0) + value
     return combined
@@ -139,10 +139,10 @@ def _percentages(row: dict[str, Any]) -> dict[str, Any]:
     whole = row["positive_cost"]
     seen = EXACT.add(whole, row["rejected_cost"])
 
-    def total(*statuses: Status) -> Decimal:
-        return sum((costs[s] for s in statuses), Decimal(0))
+    def cost(*statuses: Status) -> Decimal:
+        return total(costs[s] for s in statuses)
 
-    allocated = total(*ALLOCATED)
+    allocated = cost(*ALLOCATED)
     unknown = EXACT.add(row["unknown_cost"], row["rejected_cost"])
     return (
         {name: value for name, value in row.items() if name not in ("judged", "rejected_cost")}
@@ -152,10 +152,10 @@ def _percentages(row: dict[str, Any]) -> dict[str, Any]:
             "allocatability": percentage(allocated, whole),
             "low": percentage(allocated, seen),
             "high": percentage(EXACT.add(allocated, unknown), seen),
-            "direct_coverage": percentage(total(*DIRECT), whole),
-            "allocation_coverage": percentage(total(*DIRECT, Status.SHARED, Status.COMMITMENT), whole),
+            "direct_coverage": percentage(cost(*DIRECT), whole),
+            "allocation_coverage": percentage(cost(*DIRECT, Status.SHARED, Status.COMMITMENT), whole),
             "tag_compliance": percentage(row["compliant_cost"], whole) if row["judged"] else None,
-            "unallocated": percentage(total(Status.SUSPENSE, Status.UNALLOCATABLE), whole),
+            "unallocated": percentage(cost(Status.SUSPENSE, Status.UNALLOCATABLE), whole),
             "ceiling": percentage(EXACT.add(allocated, row["taggable_cost"]), whole),
         }
     )

@@ -43,6 +43,7 @@ _MENDS = {
     "expected <block end>": "indent the keys of a mapping alike, and quote texts that hold quotes or signs",
     "did not find expected ',' or": "close the bracket, and separate its items by commas",
     "expected ',' or": "close the bracket, and separate its items by commas",
+    "could not find expected ':'": "write key: value, or indent the rest of a text",
     "unexpected end of stream": "close the quote",
     "unknown escape character": "write a backslash twice, or use single quotes",
 }
@@ -219,9 +220,7 @@ def _document(reading: _Reading, events: Iterator[Event]) -> Node:
     return root
 
 
-def _node(
-    reading: _Reading, events: Iterator[Event], event: Event, depth: int, key: Position | None = None
-) -> Node:
+def _node(reading: _Reading, events: Iterator[Event], event: Event, depth: int, key: Position | None = None) -> Node:
     """Build the node that an event starts. Recursion is bounded by MAX_DEPTH, work by max_nodes."""
     position = reading.at(event)
     reading.nodes += 1
@@ -303,12 +302,15 @@ def _is_plain(event: Event) -> bool:
 
 
 def _syntax(error: yaml.MarkedYAMLError, text: str, name: str) -> Problem:
-    """Say what the parser said, at its place; the common case, a tab, in words of its own."""
-    mark = error.problem_mark or error.context_mark
+    """Say what the parser said, at its place; the common cases, a tab and an empty key, in words of their own."""
     what = (error.problem or "unreadable")[:120]
+    # A line that lacks its colon is found out where the next one starts.
+    mark = error.context_mark if what.startswith("could not find") else error.problem_mark
     if mark is None:
         return Problem(Position(name), "Y006", f"this is not YAML: {what}")
-    line = next(islice(text.split("\n"), mark.line, None), "")
+    line = next(islice(text.split("\n"), mark.line, None), None)
+    if line is None:  # the parser's end is a line behind the last one
+        return Problem(_position(text, len(text), name), "Y006", f"this is not YAML: {what}", _mend(what))
     position = Position(name, mark.line + 1, mark.column + 1)
     indent = line[: len(line) - len(line.lstrip())]
     at = line[mark.column : mark.column + 1]
@@ -317,5 +319,8 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, name: str) -> Problem:
         return Problem(Position(name, mark.line + 1, column), "Y007", "a tab is used to indent", "indent by spaces")
     if at == ":" and "expected" in what:
         return Problem(position, "Y016", "the key is empty", "give it a name")
-    mend = next((mend for sign, mend in _MENDS.items() if sign in what), "")
-    return Problem(position, "Y006", f"this is not YAML: {what}", mend)
+    return Problem(position, "Y006", f"this is not YAML: {what}", _mend(what))
+
+
+def _mend(what: str) -> str:
+    return next((mend for sign, mend in _MENDS.items() if sign in what), "")

@@ -144,7 +144,7 @@ REJECTS = (
     Column("cost", MONEY, "the row's effective, else billed cost where it can be read"),
 )
 
-# --- tables of a committed run: every output is made from these, and from nothing else ---------------------------------
+# --- tables of a committed run: every output is made from these, and from nothing else --------------------------------
 
 TOTALS = (
     Column("source", TEXT, required=True),
@@ -259,7 +259,7 @@ FINDINGS = (
     Column("severity", TEXT, required=True),
     Column("title", TEXT, required=True),
     Column("verdict", TEXT, "fail | unknown | waived | grace", required=True),
-    Column("subject", TEXT, "resource id, account id, or `account / service` where no resource is named", required=True),
+    Column("subject", TEXT, "resource id, account id, or `account / service` without a resource", required=True),
     Column("subject_type", TEXT, "resource | account | service", required=True),
     Column("source", TEXT, required=True),
     Column("provider", TEXT),
@@ -306,10 +306,10 @@ _BY_STATUS = tuple(
 )
 
 # scores: one row a currency and scope: total, account (sub account), service, source, billing_period, and for
-# cost_center the costs that ended there (its shares of pools included). `combined` adds the currencies' totals up in the
-# reporting currency, only where the register fx_rates says how.
+# cost_center the costs that ended there (its shares of pools included). `combined` adds the currencies' totals up in
+# the reporting currency, only where the register fx_rates says how.
 SCORES = (
-    Column("scope", TEXT, "total | combined | account | service | source | billing_period | cost_center", required=True),
+    Column("scope", TEXT, "total combined account service source billing_period cost_center", required=True),
     Column("scope_id", TEXT, "'' for total", required=True),
     Column("currency", TEXT, required=True),
     Column("rows", COUNT, required=True),
@@ -318,7 +318,7 @@ SCORES = (
     Column("credits", MONEY, "sum of the negative costs", required=True),
     Column("unknown_cost", MONEY, "unallocated positive cost that unread evidence may place", required=True),
     Column("compliant_cost", MONEY, required=True),
-    Column("taggable_cost", MONEY, "unallocated positive cost that a tag could place: the achievable gain", required=True),
+    Column("taggable_cost", MONEY, "unallocated positive cost that a tag could place", required=True),
     Column("allocatability", TEXT, "percentage; NULL where positive_cost is zero"),
     Column("low", TEXT),
     Column("high", TEXT),

@@ -103,7 +103,10 @@ def write_project(  # noqa: PLR0913 - a project's parts
     folder.mkdir(parents=True, exist_ok=True)
     path = bill if isinstance(bill, Path) else write_csv(folder / "bills" / "bill.csv", bill)
     (folder / "registers").mkdir(exist_ok=True)
-    lines = [c if "," in c else f"{c},Center {c},,owner@{c.lower()}.example,61{n:02},Acme,chargeback,," for n, c in enumerate(centers)]
+    lines = [
+        c if "," in c else f"{c},Center {c},,owner@{c.lower()}.example,61{n:02},Acme,chargeback,,"
+        for n, c in enumerate(centers)
+    ]
     (folder / "registers/cost_centers.csv").write_text("\n".join([CENTERS, *lines]) + "\n")
     (folder / "registers/accounts.csv").write_text("\n".join([ACCOUNTS, *accounts]) + "\n")
     (folder / "policies").mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from governor.model import Pool, Problem, Refused
-from governor.money import EXACT, ZeroWeights, split, text
+from governor.money import EXACT, ZeroWeights, split, text, total
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -96,9 +96,9 @@ def _shares(
 
 def _split(amount: PoolAmount, method: str, weights: Mapping[str, Decimal]) -> list[Share]:
     parts = split(amount.amount, weights)
-    total = sum((w for w in weights.values() if w > 0), Decimal(0))
+    weight_total = total(w for w in weights.values() if w > 0)
     return [
-        Share(amount, method, center, part, weights[center], total)
+        Share(amount, method, center, part, weights[center], weight_total)
         for center, part in parts.items()
         if weights[center] > 0
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -25,7 +26,7 @@ def command(name: str, config_path: Path | None, ref: str, format_: str, out: Pa
 
     config, run = open_run(config_path, ref)
     if format_ == "console":
-        console.show(run, click.get_text_stream("stdout"))
+        console.show(run, sys.stdout)
     elif format_ == "json":
         click.echo(json.render(run), nl=False)
     else:

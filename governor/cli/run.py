@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +74,7 @@ def command(
 def _show(run: Run, written: list[Path]) -> None:
     from governor.reports import console
 
-    console.show(run, click.get_text_stream("stdout"), [p for p in written if p.suffix == ".html"])
+    console.show(run, sys.stdout, [p for p in written if p.suffix == ".html"])
 
 
 def exit_code(run: Run, fail_on: str = "low") -> int:

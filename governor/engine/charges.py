@@ -58,14 +58,17 @@ class Part:
         return f"({self.segment.delivered}) d {' '.join(joins)}"
 
     def field(self, name: str) -> Field:
+        """Find how a column is read."""
         return next(f for f in self.segment.fields if f.column.name == name)
 
     @property
     def period(self) -> str:
+        """SQL for the billing period, YYYY-MM."""
         return f"strftime({self.value(self.field('billing_period_start'))}, '%Y-%m')"
 
     @property
     def cost(self) -> str:
+        """SQL for the effective, else the billed cost."""
         return f"coalesce({self.value(self.field('effective_cost'))}, {self.value(self.field('billed_cost'))})"
 
 
@@ -87,13 +90,15 @@ def write_rejects(engine: Engine, parts: Sequence[Part], source: str, to: Path) 
     """Write every row that can't be used, with the reason. The scan is spared where nothing can be bad."""
     inputs = [one for part in parts for one in part.segment.inputs]
     engine.register("files", pa.table({"file": [i.index for i in inputs], "name": [i.name for i in inputs]}))
-    selects = [f"SELECT {', '.join(f'CAST(NULL AS {c.type}) AS {identifier(c.name)}' for c in REJECTS[2:])}, 0 AS file WHERE FALSE"]
+    none = ", ".join(f"CAST(NULL AS {c.type}) AS {identifier(c.name)}" for c in REJECTS[2:])
+    selects = [f"SELECT {none}, 0 AS file WHERE FALSE"]
     nothing = f"CAST(NULL AS {TEXT})"
-    for one in (i for i in inputs if i.bad):
-        selects.append(
-            f"SELECT row, {nothing}, value, code, reason, {nothing}, {nothing}, CAST(NULL AS {MONEY}), {one.index} "
-            f"FROM read_parquet({literal(str(one.bad_rows))})"
-        )
+    selects += [
+        f"SELECT row, {nothing}, value, code, reason, {nothing}, {nothing}, CAST(NULL AS {MONEY}), {one.index} "
+        f"FROM read_parquet({literal(str(one.bad_rows))})"
+        for one in inputs
+        if one.bad
+    ]
     for part in (p for p in parts if p.bad):
         column, value, code, reason = (_first(part.bad, at) for at in range(4))
         currency = part.value(part.field("billing_currency"))
@@ -117,13 +122,15 @@ def reconcile(engine: Engine, parts: Sequence[Part], charges: Path, rejects: Pat
     kept = {
         row[0]: row[1:]
         for row in engine.rows(
-            f"SELECT file, count(*), {total or '0'} FROM read_parquet({literal(str(charges))}) GROUP BY file ORDER BY file"
+            f"SELECT file, count(*), {total or '0'} FROM read_parquet({literal(str(charges))}) GROUP BY file"
         )
     }
     names = {one.name: one for part in parts for one in part.segment.inputs}
     refused = {
         names[name].index: count
-        for name, count in engine.rows(f"SELECT file, count(*) FROM read_parquet({literal(str(rejects))}) GROUP BY file")
+        for name, count in engine.rows(
+            f"SELECT file, count(*) FROM read_parquet({literal(str(rejects))}) GROUP BY file"
+        )
     }
     counts = {}
     for one in names.values():
@@ -140,7 +147,9 @@ def reconcile(engine: Engine, parts: Sequence[Part], charges: Path, rejects: Pat
         for sums_of_file in kept.values():
             written = EXACT.add(written, sums_of_file[at] or Decimal(0))
         if delivered != written:
-            raise _lost(parts[0].segment.inputs[0].name, f"{name}: {text(delivered)} delivered, {text(written)} written")
+            raise _lost(
+                parts[0].segment.inputs[0].name, f"{name}: {text(delivered)} delivered, {text(written)} written"
+            )
     return counts
 
 
@@ -163,5 +172,3 @@ def _first(bad: Sequence[tuple[Field, str, str, str]], at: int) -> str:
 
 def _lost(file: str, what: str) -> Refused:
     return Refused(Problem(Position(file), "B050", f"doesn't tie: {what}", "this is a defect of governor: report it"))
-
-

@@ -1,7 +1,7 @@
 """SQL that reads one column of ours from a raw one, whatever its type: exactly, or not at all.
 
-A value that this strict and fast reading doesn't take is NULL beside a raw text that isn't; `sources.billing.values` then
-reads each such text once, or says why it can't. So what is here may refuse a good value, but must never take a bad one.
+A value that this strict and fast reading doesn't take is NULL beside a raw text that isn't; `sources.billing.values`
+then reads each such text once, or says why it can't. So what is here may refuse a good value, never take a bad one.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ _MISSING_MAX = max(len(word) for word in MISSING)
 _WHOLE = DIGITS - SCALE
 _PLAIN = rf"[+-]?(\d{{1,{_WHOLE}}}(\.\d{{0,{SCALE}}})?|\.\d{{1,{SCALE}}})"
 _SCIENTIFIC = r"[+-]?\d(\.\d{1,16})?[eE][+-]?\d{1,2}"
-_MOMENT = r"[12]\d{3}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|UTC))?)?"
-_OFFSET = r"[12]\d{3}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?[+-]\d\d(:?\d\d)?"
+_FIRST, _LAST = "TIMESTAMP '1900-01-01'", "TIMESTAMP '2999-12-31'"  # keeps out year 25, infinity and the like
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"}  # always fit
 _LARGE = {"BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT"}
 
@@ -43,8 +42,8 @@ class Field:
     """How one column is read: `raw` is what was delivered (NULL: missing), `value` is SQL over the alias `r_<name>`.
 
     `sure` reads the same where the survey found that every row can be read. `reader` says what reads the texts that
-    `value` doesn't take: money, double or time; '' where nothing can fail. `doubt` is an aggregate that is true (or not 0)
-    where some row can't be read.
+    `value` doesn't take: money, double or time; '' where nothing can fail. `doubt` is an aggregate that is true where
+    some row can't be read, if there is a cheaper one than to compare. `numeric` says that a text came as a number.
     """
 
     column: Column
@@ -54,23 +53,25 @@ class Field:
     reader: str = ""
     default: str = ""
     doubt: str = ""
-    numeric: bool = False  # text that was delivered as a number: leading zeros may be gone
+    numeric: bool = False
 
     @property
     def alias(self) -> str:
+        """The SQL name of what was delivered."""
         return f"r_{self.column.name}"
 
     @property
     def present(self) -> bool:
+        """Whether the file has the column."""
         return self.raw != "NULL"
 
 
-class Unreadable(ValueError):  # noqa: N818
+class Unreadable(ValueError):
     """The column has a type that can't hold what it must."""
 
 
 def read_column(column: Column, layout: Layout, types: Mapping[str, str], numbers: str | None, default: str) -> Field:
-    """Say how a column is read from raw ones of these types; `default` is SQL for rows that lack it. Raises Unreadable."""
+    """Say how a column is read from raw ones of these types; `default` is SQL for the missing. Raises Unreadable."""
     expressions = layout.fields.get(column.name, ())
     if not expressions:
         nothing = default or f"CAST(NULL AS {column.type})"
@@ -81,12 +82,10 @@ def read_column(column: Column, layout: Layout, types: Mapping[str, str], number
     else:
         raw, kind = expressions[0], types[expressions[0]]
         if kind == TEXT:
-            raw = f"trim({raw})" if column.type != TEXT else raw
             raw = _clean(raw, kind)
     alias = f"r_{column.name}"
     read = {MONEY: _money, TIME: _time}.get(column.type, _text)(raw, alias, kind, numbers)
     raw, value, sure, reader = read.raw, read.value, read.sure or read.value, read.reader
-    doubt = read.doubt or f"count(*) FILTER ({alias} IS NOT NULL AND ({value}) IS NULL)"
     numeric = kind in _INTEGERS | _LARGE or (kind.startswith("DECIMAL") and kind.endswith(",0)"))
     if column.name in IDS and not numeric and (kind in ("DOUBLE", "FLOAT") or kind.startswith("DECIMAL")):
         raise Unreadable(f"it is a {kind} column and must be text: digits of the id may be lost")
@@ -94,7 +93,7 @@ def read_column(column: Column, layout: Layout, types: Mapping[str, str], number
         value = sure = _spell(value, SPELLINGS[column.name])
     if default:
         value, sure = (f"CASE WHEN {alias} IS NULL THEN {default} ELSE {v} END" for v in (value, sure))
-    return Field(column, raw, value, sure, reader, default, doubt, column.name in IDS and numeric)
+    return Field(column, raw, value, sure, reader, default, read.doubt, column.name in IDS and numeric)
 
 
 def tag_text(layout: Layout, types: Mapping[str, str]) -> str:
@@ -127,9 +126,9 @@ class _Reading:
 
 
 def _clean(expression: str, kind: str) -> str:
-    """Write SQL that gives a column's text, or NULL where it says nothing. The length spares most rows the comparison."""
+    """Write SQL that gives a column's text, or NULL where it says nothing. The length spares most rows the rest."""
     text = _as_text(expression, kind)
-    return f"CASE WHEN strlen({text}) <= {_MISSING_MAX} AND {text} IN ({_MISSING}) THEN NULL ELSE {text} END"
+    return f"CASE WHEN strlen({text}) <= {_MISSING_MAX} AND trim({text}) IN ({_MISSING}) THEN NULL ELSE {text} END"
 
 
 def _as_text(expression: str, kind: str) -> str:
@@ -140,7 +139,7 @@ def _as_text(expression: str, kind: str) -> str:
     return f"CAST({expression} AS VARCHAR)"
 
 
-def _text(raw: str, alias: str, kind: str, numbers: str | None) -> _Reading:
+def _text(raw: str, alias: str, kind: str, _numbers: str | None) -> _Reading:
     return _Reading(_as_text(raw, kind), alias)
 
 
@@ -178,21 +177,15 @@ def _exact(alias: str, numbers: str | None) -> str:
     )
 
 
-def _time(raw: str, alias: str, kind: str, numbers: str | None) -> _Reading:
-    if kind == TEXT:
-        value = (
-            f"CASE WHEN regexp_full_match({alias}, '{_MOMENT}') THEN TRY_CAST({alias} AS TIMESTAMP) "
-            f"WHEN regexp_full_match({alias}, '{_OFFSET}') "
-            f"THEN CAST(TRY_CAST({alias} AS TIMESTAMPTZ) AS TIMESTAMP) END"
-        )
-        return _Reading(raw, value, "time")
-    if kind == "DATE" or kind.startswith("TIMESTAMP"):
-        first, last = "TIMESTAMP '1900-01-01'", "TIMESTAMP '2999-12-31'"
-        value = f"TRY_CAST({alias} AS TIMESTAMP)"
-        outside = f"coalesce(min({alias}) < {first} OR max({alias}) > {last}, FALSE)"
-        value = f"CASE WHEN {value} BETWEEN {first} AND {last} THEN {value} END"
-        return _Reading(raw, value, "time", f"CAST({alias} AS TIMESTAMP)", outside)
-    raise Unreadable(f"it is a {kind} column and must hold moments")
+def _time(raw: str, alias: str, kind: str, _numbers: str | None) -> _Reading:
+    if kind not in {TEXT, "DATE"} and not kind.startswith("TIMESTAMP"):
+        raise Unreadable(f"it is a {kind} column and must hold moments")
+    # A text's offset counts only in a cast to TIMESTAMPTZ. Casts are cheap where values repeat; a pattern isn't.
+    zoned = f"TRY_CAST({alias} AS TIMESTAMPTZ)" if kind == TEXT else alias
+    moment = f"TRY_CAST({zoned} AS TIMESTAMP)"
+    value = f"CASE WHEN {moment} BETWEEN {_FIRST} AND {_LAST} THEN {moment} END"
+    doubt = f"count({alias}) <> count({moment}) OR coalesce(min({moment}) < {_FIRST} OR max({moment}) > {_LAST}, FALSE)"
+    return _Reading(raw, value, "time", moment, doubt)
 
 
 def _spell(value: str, spellings: tuple[str, ...]) -> str:

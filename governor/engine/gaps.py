@@ -1,4 +1,4 @@
-"""Say what a delivery couldn't show: rejected rows, unread tags, amounts that had to be rounded. By currency, with cost."""
+"""Say what a delivery couldn't show: rejected rows, unread tags, rounded amounts; by currency, with the cost."""
 
 from __future__ import annotations
 

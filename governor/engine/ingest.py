@@ -1,10 +1,10 @@
 """Read a bill's files into the normalised tables charges, tag_sets and rejects.
 
-What the files mean is said by a format of `sources.billing`; this module executes it: stage the files, survey them in one
-scan, read each odd text and each distinct tag set once, write.
+What the files mean is said by a format of `sources.billing`; this module executes it: stage the files, survey them in
+one scan, read each odd text and each distinct tag set once, write.
 
-No row gets lost: for each file, rows = charges + rejects, and for each money column the sum over the files is the sum over
-both. Both are checked against what was written, in production.
+No row gets lost: for each file, rows = charges + rejects, and for each money column the sum over the files is the sum
+over both. Both are checked against what was written, in production.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from governor.sources.billing.layout import fold
 from governor.tables import FOCUS, MONEY, TEXT, TIME, Column, snake
 
 Progress = Callable[[str, int, int], None]
+_SHOWN = 5  # files named in a message
 
 
 def ingest(
@@ -67,7 +67,7 @@ def ingest(
         with open_engine(work=out, read=folders, threads=threads, memory_mb=memory_mb) as engine:
             stage = Stage(engine, scratch, root, lambda header, file: read_layout(header, extra, file))
             inputs = stage.stage(found.files, told)
-            _require_columns(inputs, defaults, source.position)
+            _require_columns(inputs, defaults)
             segments = _segments(inputs, kept, defaults, source)
             surveyed = _survey(engine, segments, source, scratch, told)
             raw_tags = list_tags(engine, segments, scratch)
@@ -92,9 +92,7 @@ def ingest(
         source=source.name,
         version=", ".join(versions),
         why=_why(inputs, found.ignored),
-        files=tuple(
-            InputFile(i.name, i.bytes, i.sha256, *counts[i.index], i.layout.version) for i in inputs
-        ),
+        files=tuple(InputFile(i.name, i.bytes, i.sha256, *counts[i.index], i.layout.version) for i in inputs),
         charges=tables[0],
         tag_sets=tables[1],
         rejects=tables[2],
@@ -141,8 +139,12 @@ def _survey(
         raise Refused(*problems)
     if not sum(one.rows for segment in segments for one in segment.inputs):
         names = [one.name for segment in segments for one in segment.inputs]
-        what = f"holds no charge: {', '.join(names[:5])} " + ("has" if len(names) == 1 else "have") + " a header only"
-        raise Refused(Problem(source.position, "B023", what, "deliver the bill again; no charges is no proof of no cost"))
+        what = (
+            f"holds no charge: {', '.join(names[:_SHOWN])} " + ("has" if len(names) == 1 else "have") + " a header only"
+        )
+        raise Refused(
+            Problem(source.position, "B023", what, "deliver the bill again; no charges is no proof of no cost")
+        )
     return found
 
 
@@ -172,7 +174,7 @@ def _defaults(source: BillingSource) -> dict[str, str]:
     return defaults
 
 
-def _require_columns(inputs: Sequence[Input], defaults: Mapping[str, str], position: Position) -> None:
+def _require_columns(inputs: Sequence[Input], defaults: Mapping[str, str]) -> None:
     """Refuse files that lack a column nothing can be said without, once for each column."""
     problems = []
     for column in (c for c in FOCUS if c.required and c.name not in defaults):
@@ -203,7 +205,9 @@ def _unchanged(inputs: Sequence[Input]) -> None:
         except OSError:
             same = False
         if not same:
-            problems.append(Problem(Position(one.name), "B018", "changed while it was read", "run again when it is complete"))
+            problems.append(
+                Problem(Position(one.name), "B018", "changed while it was read", "run again when it is complete")
+            )
     if problems:
         raise Refused(*problems)
 
@@ -219,5 +223,5 @@ def _why(inputs: Sequence[Input], ignored: Sequence[str]) -> str:
         for (version, why), names in sorted(by_version.items())
     ]
     if ignored:
-        said.append(f"left aside, not data: {', '.join(ignored[:5])}" + (", …" if len(ignored) > 5 else ""))
+        said.append(f"left aside, not data: {', '.join(ignored[:_SHOWN])}" + (", …" if len(ignored) > _SHOWN else ""))
     return "; ".join(said)

@@ -129,6 +129,10 @@ def build(engine: Engine, plan: Plan) -> None:
             contracted_cost, coalesce(allocated, 0) AS allocated, coalesce(unallocated, 0) AS unallocated
         FROM ingested FULL JOIN placed USING (source, billing_period, currency)
             FULL JOIN refused USING (source, billing_period, currency)""")
+    components = ", ".join(
+        f"coalesce(sum(a.amount) FILTER (a.status IN ({statuses})), 0)::{money} AS {name}"
+        for name, statuses in _COMPONENTS
+    )
     engine.execute(f"""
         CREATE TABLE cost_centers AS
         WITH named AS (
@@ -137,7 +141,7 @@ def build(engine: Engine, plan: Plan) -> None:
             FROM register_cost_centers)
         SELECT a.cost_center, any_value(n.name) AS name, any_value(n.parent) AS parent,
             any_value(n.owner_email) AS owner_email, any_value(n.mode) AS mode, a.billing_period, a.currency,
-            {", ".join(f"coalesce(sum(a.amount) FILTER (a.status IN ({s})), 0)::{money} AS {c}" for c, s in _COMPONENTS)},
+            {components},
             any_value(b.amount) AS budget
         FROM allocations a LEFT JOIN named n ON n.id = a.cost_center AND n.n = 1
             LEFT JOIN budgets b ON b.cost_center = a.cost_center AND b.period = a.billing_period

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ import pyarrow.parquet as pq
 
 from governor.config import BillingSource
 from governor.engine.columns import IDS, Field, needs_rounding, tag_text
-from governor.engine.duckdb import Engine, literal
+from governor.engine.duckdb import Engine
 from governor.engine.staging import BATCH_ROWS, Input, said, scan
 from governor.model import Position, Problem, Refused
 from governor.money import EXACT
 from governor.sources.billing import values
-from governor.tables import MONEY, TEXT, TIME
+from governor.tables import MONEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,7 @@ class Segment:
 
     @property
     def has_tags(self) -> bool:
+        """Whether the files have a column of tags."""
         return self.inputs[0].layout.tags is not None
 
     @property
@@ -51,7 +51,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What one scan of a segment found. `odd` and `missing` name the columns some of whose rows can't be used as they are.
+    """What one scan of a segment found. `odd` and `missing` name the columns some of whose rows need a second look.
 
     `totals` are the control totals of the money columns over all rows, odd texts included once they are read.
     """
@@ -81,17 +81,24 @@ def survey(engine: Engine, segment: Segment) -> Survey:
         name, alias = field.column.name, field.alias
         if field.column.type == MONEY:
             exact = not field.reader and not field.default
-            checks[f"sum_{name}"] = f"CAST(sum({alias if exact else field.value}) AS {MONEY})"
+            checks[f"sum_{name}"] = f"CAST(sum({alias if exact else f'v_{name}'}) AS {MONEY})"
         if field.reader:
-            checks[f"odd_{name}"] = field.doubt
+            failed = f"count(*) FILTER ({alias} IS NOT NULL AND v_{name} IS NULL) > 0"
+            checks[f"odd_{name}"] = failed if field.default else field.doubt or failed
         if field.column.required and not field.default:
             checks[f"missing_{name}"] = f"count(*) FILTER ({alias} IS NULL)"
         if name in IDS and not field.numeric:
-            checks[f"damaged_{name}"] = f"count(*) FILTER (contains({alias}, 'E+') AND regexp_full_match({alias}, '{values.ACCOUNT_DAMAGE}'))"
+            checks[f"damaged_{name}"] = (
+                f"count(*) FILTER (contains({alias}, 'E+') AND regexp_full_match({alias}, '{values.ACCOUNT_DAMAGE}'))"
+            )
     if doubles:
         some = " OR ".join(f"({needs_rounding(f.alias)})" for f in doubles)
         checks["rounded"] = f"count(*) FILTER ({some})"
-    query = f"SELECT {', '.join(f'{text} AS {name}' for name, text in checks.items())} FROM ({segment.delivered})"
+    read = [f"{f.value} AS v_{f.column.name}" for f in segment.fields if f.present and (f.reader or f.default)]
+    query = (
+        f"SELECT {', '.join(f'{text} AS {name}' for name, text in checks.items())} "
+        f"FROM (SELECT {', '.join(['*', *read])} FROM ({segment.delivered}))"
+    )
     try:
         [row] = engine.rows(query)
     except duckdb.Error as error:
@@ -145,8 +152,8 @@ def _reread(
         ]
     )
     engine.export(
-        f"SELECT CAST({field.alias} AS VARCHAR) AS text, count(*) AS n, min((file, row)) AS at FROM ({segment.delivered}) "
-        f"WHERE {field.alias} IS NOT NULL AND ({field.value}) IS NULL GROUP BY 1",
+        f"SELECT CAST({field.alias} AS VARCHAR) AS text, count(*) AS n, min((file, row)) AS at "
+        f"FROM ({segment.delivered}) WHERE {field.alias} IS NOT NULL AND ({field.value}) IS NULL GROUP BY 1",
         texts,
     )
     total, failed = Decimal(0), False
@@ -207,7 +214,9 @@ def _blame(engine: Engine, segment: Segment, error: duckdb.Error) -> list[Proble
         try:
             engine.rows(f"SELECT {every}, count(raw_tags) FROM ({alone.delivered})")
         except duckdb.Error as own:
-            problems.append(Problem(Position(one.name), "B010", f"can't be read: {said(own)}", "deliver the file again"))
+            problems.append(
+                Problem(Position(one.name), "B010", f"can't be read: {said(own)}", "deliver the file again")
+            )
     return problems or [Problem(Position(segment.inputs[0].name), "B010", f"can't be read: {said(error)}")]
 
 

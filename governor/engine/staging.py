@@ -1,7 +1,7 @@
 """Bring every file of a bill to one shape: Parquet with raw columns, a layout, and a row number.
 
-Parquet is read where it lies. CSV is written as Parquet text first, so that everything later knows one kind of input and
-can afford a second scan. A CSV file with a bad row is read again row by row, so that only that row is rejected.
+Parquet is read where it lies. CSV is written as Parquet text first, so that everything later knows one kind of input
+and can afford a second scan. A CSV file with a bad row is read again row by row, so that only that row is rejected.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from governor.sources.billing.layout import Layout, raw
 from governor.tables import TEXT
 
 BATCH_ROWS = 20_000
-ROWS_A_BYTE_MAX = 10  # a Parquet file that claims more is a bomb
+ROWS_A_BYTE_MAX = 10  # a Parquet file that claims more, and is large, is a bomb
+ROWS_FREE = 1_000_000
 ReadLayout = Callable[[Sequence[str], str], Layout]
 
 
@@ -112,8 +113,10 @@ class Stage:
         except (pa.ArrowException, OSError) as error:
             what = f"is no readable Parquet file: {str(error).splitlines()[0][:160]}"
             raise Refused(Problem(Position(name), "B010", what, "deliver the file again")) from error
-        if meta.num_rows > 1_000_000 and meta.num_rows > ROWS_A_BYTE_MAX * path.stat().st_size:
-            raise Refused(Problem(Position(name), "B007", f"claims {meta.num_rows:,} rows, as no bill of its size does"))
+        if meta.num_rows > ROWS_FREE and meta.num_rows > ROWS_A_BYTE_MAX * path.stat().st_size:
+            raise Refused(
+                Problem(Position(name), "B007", f"claims {meta.num_rows:,} rows, as no bill of its size does")
+            )
         header = tuple(schema.names)
         layout = self.read_layout(header, name)
         raws = tuple(raw(at) for at in range(len(header)))
@@ -159,7 +162,7 @@ class Stage:
             rows=rows,
             layout=layout,
             header=header.names,
-            types={e: TEXT for e in (raw(place) for place in layout.read)},
+            types=dict.fromkeys((raw(place) for place in layout.read), TEXT),
             data=staged,
             raws=raws,
             row=row,
@@ -171,8 +174,11 @@ class Stage:
     def _copy(self, path: Path, header: files.Header, raws: Sequence[str], to: Path) -> int:
         named = ", ".join(f"'{raw(place)}': 'VARCHAR'" for place in range(len(header.names)))
         options = f"delim = {literal(header.delimiter)}, quote = '\"', escape = '\"', header = true, strict_mode = true"
-        source = f"read_csv({literal(str(path))}, auto_detect = false, compression = 'none', {options}, columns = {{{named}}})"
-        copy = f"COPY (SELECT {', '.join(raws)} FROM {source}) TO {literal(str(to))} (FORMAT parquet, COMPRESSION lz4_raw)"
+        options += f", auto_detect = false, compression = 'none', columns = {{{named}}}"
+        source = f"read_csv({literal(str(path))}, {options})"
+        copy = (
+            f"COPY (SELECT {', '.join(raws)} FROM {source}) TO {literal(str(to))} (FORMAT parquet, COMPRESSION lz4_raw)"
+        )
         return int(self.engine.rows(copy)[0][0])
 
     def _row_by_row(
@@ -190,7 +196,11 @@ class Stage:
                 numbers = pa.array([n for n, _ in rows], pa.int64())
                 kept.write_table(pa.table([*fields, numbers], schema=good_schema))
                 columns = [[getattr(r, name) for r in rejected] for name in bad_schema.names]
-                refused.write_table(pa.table([pa.array(c, t) for c, t in zip(columns, bad_schema.types, strict=True)], schema=bad_schema))
+                refused.write_table(
+                    pa.table(
+                        [pa.array(c, t) for c, t in zip(columns, bad_schema.types, strict=True)], schema=bad_schema
+                    )
+                )
                 good, bad = good + len(rows), bad + len(rejected)
         return good, bad
 
@@ -206,7 +216,9 @@ def said(error: duckdb.Error) -> str:
     return str(error).splitlines()[0][:160]
 
 
-def _batches(rows: Iterable[tuple[int, list[str]] | damaged.BadRow]) -> Iterator[list[tuple[int, list[str]] | damaged.BadRow]]:
+def _batches(
+    rows: Iterable[tuple[int, list[str]] | damaged.BadRow],
+) -> Iterator[list[tuple[int, list[str]] | damaged.BadRow]]:
     batch: list[tuple[int, list[str]] | damaged.BadRow] = []
     for row in rows:
         batch.append(row)

@@ -62,7 +62,8 @@ class Run:
         output = self._named("outputs", name)
         path = self.folder / f"{name}.parquet"
         self._check(path, output["sha256"])
-        return pq.read_table(path, columns=None if columns is None else list(columns))
+        found = pq.read_table(path, columns=None if columns is None else list(columns))
+        return found.cast(pa.schema([column.with_nullable(True) for column in found.schema]))  # one schema for all runs
 
     def rows(self, name: str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Read a table as Python rows; DECIMAL is Decimal, NULL is None."""
@@ -172,13 +173,17 @@ def is_run_name(name: str) -> bool:
 def load(ledger: Path, number: int) -> Run:
     """Read a run's manifest and receipt. Raises Refused when they are damaged or written by a later governor."""
     folder = ledger / "runs" / run_name(number)
-    paths = folder / "manifest.json", folder / "receipt.json"
-    manifest, receipt = (_read(path) for path in paths)
-    found = manifest_problems(Position(str(paths[0])), _parse(paths[0], manifest), number)
-    found += receipt_problems(Position(str(paths[1])), _parse(paths[1], receipt), digest_bytes(manifest))
+    files = folder / "manifest.json", folder / "receipt.json"
+    data = [_read(path) for path in files]
+    manifest, receipt = (_parse(path, content) for path, content in zip(files, data, strict=True))
+    found = manifest_problems(Position(str(files[0])), manifest, number)
+    found += (unsound := receipt_problems(Position(str(files[1])), receipt))
+    if not unsound and receipt["manifest"] != digest_bytes(data[0]):
+        what = f"is damaged, or another one: its receipt is for the manifest with sha256 {receipt['manifest']}"
+        found.append(Problem(Position(str(files[0])), "L036", what, RESTORE))
     if found:
         raise Refused(*found)
-    return Run(ledger, number, folder, parse_canonical(manifest), parse_canonical(receipt))
+    return Run(ledger, number, folder, manifest, receipt)
 
 
 def file_problem(path: Path, digest: str) -> Problem | None:

@@ -31,42 +31,39 @@ def verify(ledger: Path, heads: Collection[str] = ()) -> list[Problem]:
         return [Problem(Position(str(ledger)), "L020", "the ledger holds no run", "check `ledger:` in governor.yaml")]
     found = _strangers(ledger, {"lock", "runs", "snapshots"})
     found += [p for p in _strangers(ledger / "runs", ()) if not is_run_name(Path(p.position.file).name)]
-    found += _chain_problems(ledger, known)
-    named: set[Snapshot] = set()
-    digests = {digest_file(path) for n in known if (path := _manifest(ledger, n)).is_file()}
+    sound: dict[int, Run] = {}
     for number in known:
         try:
-            run = load(ledger, number)
+            sound[number] = load(ledger, number)
         except Refused as refused:
             found += refused.problems
-            continue
+    digests = {number: digest_file(path) for number in known if (path := _manifest(ledger, number)).is_file()}
+    found += _chain_problems(ledger, sound, digests)
+    for run in sound.values():
         found += _run_problems(run)
-        named |= {_snapshot(entry) for entry in run.manifest["snapshots"].values()}
+    named = {_snapshot(entry) for run in sound.values() for entry in run.manifest["snapshots"].values()}
     found += _snapshot_problems(ledger / "snapshots", named)
     found += [
         Problem(Position(str(ledger)), "L044", f"no run has the head {head}: runs were cut off or rewritten", RESTORE)
-        for head in sorted(set(heads) - digests)
+        for head in sorted(set(heads) - set(digests.values()))
     ]
     return found
 
 
-def _chain_problems(ledger: Path, known: list[int]) -> list[Problem]:
+def _chain_problems(ledger: Path, sound: dict[int, Run], digests: dict[int, str]) -> list[Problem]:
     """Compare each manifest's `previous` with the digest of the file before it, from run 1 on and without a gap."""
     found = [
-        Problem(Position(str(ledger / "runs" / run_name(n))), "L040", f"run {n} is missing", RESTORE)
-        for n in sorted(set(range(1, known[-1])) - set(known))
+        Problem(Position(str(_manifest(ledger, number).parent)), "L040", f"run {number} is missing", RESTORE)
+        for number in range(1, max(digests, default=0))
+        if not _manifest(ledger, number).parent.is_dir()
     ]
-    for number in known:
-        try:
-            previous = load(ledger, number).manifest["previous"]
-        except Refused:
-            continue  # said where the run itself is looked at
-        before = _manifest(ledger, number - 1)
+    for number, run in sound.items():
+        position, previous = Position(str(run.folder / "manifest.json")), run.manifest["previous"]
         if number == 1 and previous is not None:
-            found.append(Problem(_position(ledger, 1), "L041", "is the first run and names one before it", RESTORE))
-        elif number > 1 and before.is_file() and previous != digest_file(before):
+            found.append(Problem(position, "L041", "is the first run and names one before it", RESTORE))
+        elif number - 1 in digests and previous != digests[number - 1]:
             what = f"breaks the chain: it doesn't follow from run {number - 1} as it stands here"
-            found.append(Problem(_position(ledger, number), "L042", what, RESTORE))
+            found.append(Problem(position, "L042", what, RESTORE))
     return found
 
 
@@ -114,7 +111,3 @@ def _snapshot(entry: dict[str, Any]) -> Snapshot:
 
 def _manifest(ledger: Path, number: int) -> Path:
     return ledger / "runs" / run_name(number) / "manifest.json"
-
-
-def _position(ledger: Path, number: int) -> Position:
-    return Position(str(_manifest(ledger, number)))

@@ -66,7 +66,7 @@ def load_policies(paths: Iterable[Path], root: Path | None = None) -> PolicySet:
     _check_ids(policies, found)
     _check_starts(policies, found)
     if found:
-        raise Refused(*sorted(found))
+        raise Refused(*sorted(found)[:MAX_PROBLEMS])
     policies.sort(key=lambda policy: policy.id)
     allocation = [p for p in policies if isinstance(p, AllocationPolicy)]
     return PolicySet(
@@ -141,9 +141,10 @@ def _files(path: Path, root: Path | None, found: list[Problem]) -> Iterator[_Fil
     """Find the policy files that a path stands for, sorted."""
     if str(path).startswith(PACK):
         yield from _pack(str(path), found)
-    elif path.is_dir():
+    elif os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a folder above may not be read
+        before = len(found)
         inside = list(_below(path, _name(path, root), found))
-        if not inside and not found:
+        if not inside and len(found) == before:
             what = "no policy is in this folder"
             found.append(Problem(Position(_name(path, root)), "P009", what, "put a *.yaml file into it"))
         yield from inside
@@ -165,23 +166,30 @@ def _pack(name: str, found: list[Problem]) -> Iterator[_File]:
 def _below(folder: Path, name: str, found: list[Problem]) -> Iterator[_File]:
     """Walk a folder. A link that leads out of it would read what its reader never saw in the folder: refused."""
     real = folder.resolve()
-    for parent, folders, names in os.walk(folder):
+
+    def unreadable(error: OSError) -> None:
+        what = f"a folder can't be read: {error.strerror}"
+        found.append(Problem(Position(name), "P011", f"{short(error.filename)}: {what}", "check its rights"))
+
+    for parent, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        here = Path(parent)
-        for entry in sorted((*names, *folders)):
-            path = here / entry
-            is_file = path.suffix.lower() in _SUFFIXES and not entry.startswith(".") and entry not in folders
-            called = f"{name}/{path.relative_to(folder).as_posix()}"
+        for entry in sorted((*folders, *(n for n in names if not n.startswith(".")))):
+            path = Path(parent, entry)
+            relative = path.relative_to(folder).as_posix()
+            called = relative if name == "." else f"{name}/{relative}"
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
                 what, mend = "this link leads out of the folder", "put a copy in its place"
                 found.append(Problem(Position(called), "P011", what, mend))
-            elif is_file:
+            elif path.suffix.lower() in _SUFFIXES and entry not in folders:
                 yield _File(path, called)
 
 
 def _distinct(files: Iterable[_File]) -> list[_File]:
     """Read each file once, however many paths and links lead to it."""
-    return list({os.path.realpath(file.path): file for file in reversed(list(files))}.values())[::-1]
+    distinct: dict[str, _File] = {}
+    for file in files:
+        distinct.setdefault(os.path.realpath(file.path), file)
+    return list(distinct.values())
 
 
 def _name(path: Path, root: Path | None) -> str:

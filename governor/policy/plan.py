@@ -5,9 +5,11 @@ Everything that can be wrong with a policy and the registers it names is found h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from difflib import get_close_matches
 
 from governor import tables
 from governor.model import (
@@ -29,6 +31,7 @@ from governor.model import (
 from governor.policy.compile import lift
 from governor.policy.expression import Literal
 from governor.policy.load import requirements
+from governor.policy.parts import PLACEHOLDERS
 from governor.policy.predicate import Condition, Scope, accounts_scope, charges_scope, parse, parse_value
 
 # What a commitment or reservation left unused. A bill without the column has none: FOCUS makes both conditional.
@@ -119,6 +122,27 @@ def condition_reads(condition: Condition) -> frozenset[str]:
     return frozenset(reads)
 
 
+def _undefined_tags(policies: PolicySet, defined: Collection[str]) -> dict[str, TagRequirement]:
+    """Define the tags that predicates name and no TagPolicy does: the key as it is written, `_` or `-` alike.
+
+    A name that is nearly a defined one stays undefined: it is a slip, and the predicate's own message says so.
+    """
+    written: list[Predicate | None] = [p.where for p in policies.tags] + [w.where for w in policies.waivers]
+    for rules in policies.rules:
+        written += [predicate for rule in rules.rules for predicate in (rule.where, rule.assertion)]
+    for allocation in policies.allocation:
+        written += [assign.where for assign in allocation.assign] + [pool.where for pool in allocation.pools]
+        written += [central.where for central in allocation.central]
+        written += [clause.to for clause in allocation.assign]
+    found: dict[str, TagRequirement] = {}
+    for predicate in filter(None, written):
+        for name in re.findall(r"\btag\.([A-Za-z_][A-Za-z0-9_]*)", predicate.text):
+            if name not in defined and not get_close_matches(name, defined, n=1, cutoff=0.8):
+                keys = tuple(dict.fromkeys((name, name.replace("_", "-"))))
+                found[name] = TagRequirement(name, keys, predicate.position, placeholders=PLACEHOLDERS)
+    return found
+
+
 def plan(policies: PolicySet, registers: Mapping[str, Mapping[str, str]], keys: Mapping[str, str]) -> Plan:
     """Check policies against the registers (name -> column -> type) and against each other.
 
@@ -151,6 +175,7 @@ class _Planner:
         self.problems: list[Problem] = []
         self.flags: dict[str, Condition] = {}
         self.tags = self._merge_tags(policies.tags)
+        self.tags |= _undefined_tags(policies, self.tags)
         self.charges = charges_scope(self.tags, registers, keys)
         self.accounts = accounts_scope(registers, keys)
 
@@ -290,4 +315,3 @@ class _Planner:
                 if not any(k == pattern or (pattern.endswith("/*") and k.startswith(prefix)) for k in known):
                     what = f"waiver {waiver.id} names {pattern}, which no policy requires"
                     self.problems.append(Problem(waiver.position, "P305", what, "see governor policy list"))
-

@@ -27,6 +27,11 @@ from governor.policy.syntax import MARK, read
 _ARGUMENTS = frozenset("this expression expressions is_string to table db catalog low high field negate".split())
 
 
+def plain(value: Literal) -> bool:
+    """Say whether a text looks like a number."""
+    return str(value.value).strip("-").replace(".", "", 1).isdecimal()
+
+
 def dotted(node: exp.Expr) -> list[exp.Expr]:
     """Give the identifiers of a dotted name, from left to right."""
     return [node.args[part] for part in ("catalog", "db", "table", "this") if node.args.get(part)]
@@ -96,7 +101,7 @@ class Resolver:
         if expression is None or expression.kind is Kind.FLAG:
             return expression
         shown = self.shown(node)
-        mend = f"compare it with something: {shown} = ..., {shown} IS NOT NULL"
+        mend = f"write {shown} = ... or {shown} IS NOT NULL"
         if isinstance(expression, Literal):
             mend = f"repeat the column (env = 'a' OR env = {shown}), or list values: IN ('a', {shown})"
         self.refuse(node, "P047", f"{shown} is {expression.kind}, not a condition", mend)
@@ -195,7 +200,8 @@ class Resolver:
         strange = [v for v in values if not isinstance(v.this if isinstance(v, exp.Neg) else v, literals)]
         for value in strange:
             if isinstance(value, exp.Null):
-                self.refuse(value, "P037", "NULL in a list never matches", "write x IN (...) OR x IS NULL")
+                what = "NULL in a list never matches, and with it NOT IN is never true"
+                self.refuse(node, "P037", what, f"leave it out and add OR {self.shown(node.this)} IS NULL")
             else:
                 mend = "put text in single quotes; to compare with another column write a = b OR ..."
                 self.refuse(value, "P042", f"{self.shown(value)} is no literal: IN takes literals only", mend)
@@ -256,7 +262,7 @@ class Resolver:
             if isinstance(value, Literal) and value.kind is Kind.NUMBER and against.kind is Kind.TEXT:
                 mend = f"write '{self.shown(node)}', in single quotes"
             elif isinstance(value, Literal) and value.kind is Kind.TEXT and against.kind is Kind.NUMBER:
-                mend = "write a plain number without quotes, as in 1234.56"
+                mend = f"write {value.value}, without quotes" if plain(value) else "write a number, as in 1234.56"
         if {one.kind, other.kind} == {Kind.FLAG, Kind.NUMBER}:
             mend = "for a range write a < b AND b < c, or b BETWEEN a AND c"
         self.refuse(left, "P036", what, mend)

@@ -52,6 +52,7 @@ _KEYWORDS = {
 }  # fmt: skip
 _NEEDS_RIGHT = frozenset({"AND", "OR", "NOT", "IN", "LIKE", "BETWEEN", "IS", *_OPERATORS} - {"(", ")", ",", "."})
 _NEEDS_LEFT = _NEEDS_RIGHT - {"NOT", "-"}
+_AFTER_NOT = frozenset({"IN", "LIKE", "BETWEEN"})
 
 _MEND_SYMBOL = {
     "--": "a predicate holds no comments; write a YAML comment (#) above it",
@@ -109,6 +110,16 @@ class Word:
         """The text as an operator or keyword, which may be written in any case; nothing for other words."""
         return self.text.upper() if self.kind in ("name", "operator") else ""
 
+    @property
+    def is_name(self) -> bool:
+        """Whether it names something: a column, function, tag or register."""
+        return self.kind == "member" or (self.kind == "name" and self.upper not in _KEYWORDS)
+
+    @property
+    def is_value(self) -> bool:
+        """Whether it can stand on a side of an operator."""
+        return self.is_name or self.kind in ("string", "number", "date") or self.upper in ("NULL", "TRUE", "FALSE")
+
 
 def read(predicate: Predicate) -> tuple[exp.Expr | None, list[Problem]]:
     """Parse a predicate into sqlglot's tree, or say everything that keeps it from being read. Call in `deep_stack`."""
@@ -145,8 +156,11 @@ def _words(predicate: Predicate) -> tuple[list[Word], list[Problem]]:
             continue
         if word.kind == "name" and words and words[-1].text == ".":
             word = replace(word, kind="member")  # a tag may be called as it likes: tag.in, tag.case
+        if word.kind == "string" and words and words[-1].upper == "DATE":
+            words.pop()
+            word = Word("date", match.group(), match.start())
         problem = _wrong_word(predicate, word)
-        if problem and problem.what not in {p.what for p in problems}:
+        if problem and not (word.kind == "other" and problem.mend in {p.mend for p in problems}):
             problems.append(problem)
         if word.text == "'":
             break  # what follows an open quote is text, not words
@@ -167,7 +181,7 @@ def _wrong_word(predicate: Predicate, word: Word) -> Problem | None:
         return Problem(at, "P038", f"{word.upper} is not part of the predicate language", _MEND_WORD[word.upper])
     if word.kind in ("refused", "other"):
         return _wrong_symbol(at, text)
-    return _wrong_string(at, text) if word.kind == "string" else None
+    return _wrong_string(at, text) if word.kind in ("string", "date") else None
 
 
 def _wrong_string(at: Position, text: str) -> Problem | None:
@@ -231,30 +245,39 @@ def _too_deep(at: Position) -> Problem:
 
 
 def _sides(predicate: Predicate, words: Sequence[Word]) -> list[Problem]:
-    """Find operators that lack a side. sqlglot notices too, but can't say it for a human at 3 a.m."""
+    """Find operators that lack a side and values that lack an operator. sqlglot reads past some of them."""
     problems = []
-    for n, word in enumerate(words):
-        before = words[n - 1] if n else None
-        after = words[n + 1] if n + 1 < len(words) else None
-        open_left = before is None or before.text in ("(", ",") or before.upper in _NEEDS_RIGHT
-        if word.upper in _NEEDS_LEFT and open_left and not (before and (before.upper, word.upper) in _PAIRS):
-            side, mend = "left", f"write a value or a condition before {word.upper}"
-        elif word.upper in _NEEDS_RIGHT and (after is None or after.text in (")", ",")):
-            side, mend = "right", f"write a value or a condition after {word.upper}"
-        else:
-            continue
-        what = f"{word.upper} has nothing on its {side} side"
-        problems.append(Problem(place(predicate, word.start), "P030", what, mend))
+    for word, before, after in zip(words, (None, *words), (*words[1:], None), strict=False):
+        if problem := _wrong_neighbour(word, before, after):
+            problems.append(Problem(place(predicate, word.start), "P030", *problem))
     return problems
 
 
-_PAIRS = frozenset({("NOT", "IN"), ("NOT", "LIKE"), ("NOT", "BETWEEN")})
+def _wrong_neighbour(word: Word, before: Word | None, after: Word | None) -> tuple[str, str] | None:
+    shown = _shown(word.text)
+    opens = before is None or before.text in ("(", ",") or before.upper in _NEEDS_RIGHT
+    closes = after is None or after.text in (")", ",")
+    if word.text == "," and (opens or closes):
+        return "this comma separates nothing", "remove it, or write a value on both sides"
+    negated = before is not None and before.upper == "NOT" and word.upper in _AFTER_NOT
+    if word.upper in _NEEDS_LEFT and opens and not negated:
+        return f"{shown} has nothing on its left side", f"write a value or a condition before {shown}"
+    if word.upper in _NEEDS_RIGHT and closes:
+        return f"{shown} has nothing on its right side", f"write a value or a condition after {shown}"
+    if before is None or (before.is_name and word.text == "("):
+        return None
+    if (before.text == ")" or before.is_value) and (word.text == "(" or word.is_value):
+        return f"no operator stands between {_shown(before.text)} and {shown}", "write AND, OR, = or another operator"
+    return None
 
 
 def _tokens(words: Sequence[Word]) -> Iterator[Token]:
-    for n, word in enumerate(words):
+    for word in words:
         text = word.text
-        if word.kind == "string":
+        end = word.start + len(text) - 1
+        if word.kind == "date":
+            yield Token(TokenType.DATE, "DATE", line=1, col=word.start, start=word.start, end=word.start)
+        if word.kind in ("string", "date"):
             kind, text = TokenType.STRING, text[1:-1].replace("''", "'")
         elif word.kind == "number":
             kind = TokenType.NUMBER
@@ -262,11 +285,8 @@ def _tokens(words: Sequence[Word]) -> Iterator[Token]:
             kind = _OPERATORS[text]
         elif word.upper in _KEYWORDS:
             kind = _KEYWORDS[word.upper]
-        elif word.upper == "DATE" and n + 1 < len(words) and words[n + 1].kind == "string":
-            kind = TokenType.DATE
         else:
             kind, text = TokenType.VAR, MARK + text
-        end = word.start + len(word.text) - 1
         yield Token(kind, text, line=1, col=end + 1, start=word.start, end=end)
 
 

@@ -1,6 +1,6 @@
 """The run on a terminal: the score, totals that tie, what costs most and how to mend it. One line a fact in a pipe.
 
-Everything is a `Text` object, never markup; every value from a bill passes `visible`. Letters and words carry the
+Everything is a `Text` object, never markup; every row passes `safe`. Letters and words carry the
 meaning, colour only repeats it, and our own words are ASCII so that any locale can print them.
 """
 
@@ -20,7 +20,7 @@ from governor import money
 from governor.ledger.read import Run
 from governor.model import Status
 from governor.reports import display, figures
-from governor.reports.display import visible
+from governor.reports.display import safe, visible
 from governor.reports.figures import Row
 
 TOP = 5
@@ -63,20 +63,20 @@ def render(run: Run, reports: Sequence[Path] = ()) -> str:
 def findings_lines(run: Run, limit: int) -> list[str]:
     """List the findings that cost most as one line each; the last line counts those left out."""
     ranked = figures.ranked_findings(run)
-    lines = [finding_line(row) for row in ranked[:limit]]
+    lines = [_finding(safe(row)) for row in ranked[:limit]]
     left = len(ranked) - len(lines)
     if left > 0:
-        lines.append(f"and {display.plural(left, 'more finding')}; all of them: --format json or findings.csv")
+        lines.append(f"and {display.plural(left, 'more finding')}; findings.csv has them all")
     return lines
 
 
-def finding_line(row: Row) -> str:
+def _finding(row: Row) -> str:
     """Say one finding in one line: where, what, how much, how to mend."""
-    mend = f"; fix: {visible(row['remedy'])}" if row["remedy"] else ""
+    mend = f"; fix: {row['remedy']}" if row["remedy"] else ""
     verdict = "" if row["verdict"] == "fail" else f" ({row['verdict']})"
     stake = f"{_money(row['cost'], row['currency'])} at stake"
-    head = f"{visible(row['subject'])} {row['requirement']} {row['severity']}{verdict}"
-    return f"{head}: {visible(row['message'])} ({stake}){mend}"
+    head = f"{row['subject']} {row['requirement']} {row['severity']}{verdict}"
+    return f"{head}: {row['message']} ({stake}){mend}"
 
 
 # --- one line a fact --------------------------------------------------------------------------------------------------
@@ -85,23 +85,23 @@ def finding_line(row: Row) -> str:
 def _facts(run: Run, reports: Sequence[Path]) -> Iterator[str]:
     yield f"run {_identity(run)} content {run.manifest['content']}"
     for currency in figures.currencies(run):
-        score = figures.total_score(run, currency)
+        score, name = figures.total_score(run, currency), visible(currency)
         if score is not None:
-            yield f"score {currency} {_headline(score)}"
-            yield f"shares {currency} " + " ".join(f"{s} {_percent(score[f'share_{s.lower()}'])}" for s in Status)
+            yield f"score {name} {_headline(score)}"
+            yield f"shares {name} " + " ".join(f"{s} {_percent(score[f'share_{s.lower()}'])}" for s in Status)
     combined = figures.combined_score(run)
     if combined is not None:
         yield f"score combined {combined['currency']} {_headline(combined)}"
-    for row in run.rows("totals"):
-        where = f"{visible(row['source'])} {row['billing_period']} {row['currency']}"
+    for row in map(safe, run.rows("totals")):
+        where = f"{row['source']} {row['billing_period']} {row['currency']}"
         ingested = row[figures.basis(run)]
         parts = f"allocated {money.text(row['allocated'])} + unallocated {money.text(row['unallocated'])}"
         rows = f"{row['rows']} rows, {row['rejected']} rejected"
         alarm = "" if figures.ties(run, row) else " DOES NOT TIE"
         yield f"total {where}: {rows}, ingested {money.text(ingested)} = {parts}{alarm}"
-    for row in figures.most_expensive(run, TOP):
-        yield f"finding {finding_line(row)}"
-    for row in run.rows("gaps"):
+    for row in map(safe, figures.most_expensive(run, TOP)):
+        yield f"finding {_finding(row)}"
+    for row in map(safe, run.rows("gaps")):
         yield f"gap {_gap(row)}"
     for path in reports:
         yield f"report {visible(path)}"
@@ -129,9 +129,9 @@ def _interval(score: Row) -> str:
 def _gap(row: Row) -> str:
     cost = f", {_money(row['cost'], row['currency'] or '')}" if row["cost"] is not None else ""
     rows = f" ({display.plural(row['rows'], 'row')}{cost})" if row["rows"] else ""
-    permission = f"; missing permission: {visible(row['permission'])}" if row["permission"] else ""
-    what = f"{row['reason']}: {visible(row['detail'])}"
-    return f"{visible(row['source'])} {visible(row['scope'])}: {what}{rows}{permission}"
+    permission = f"; missing permission: {row['permission']}" if row["permission"] else ""
+    what = f"{row['reason']}: {row['detail']}"
+    return f"{row['source']} {row['scope']}: {what}{rows}{permission}"
 
 
 def _percent(text: str | None) -> str:
@@ -154,7 +154,7 @@ def _summary(run: Run, reports: Sequence[Path], width: int) -> Iterator[Renderab
     for currency in figures.currencies(run):
         yield from _score(run, currency, min(width, WIDEST))
     yield from _top(run)
-    gaps = run.rows("gaps")
+    gaps = [safe(row) for row in run.rows("gaps")]
     if gaps:
         word = "Incomplete" if figures.incomplete(run) else "Noted"
         yield Text(f"\n{word}: {display.plural(len(gaps), 'gap')}", style="bold yellow")
@@ -167,7 +167,7 @@ def _summary(run: Run, reports: Sequence[Path], width: int) -> Iterator[Renderab
 def _score(run: Run, currency: str, width: int) -> Iterator[Text | Table]:
     score = figures.total_score(run, currency)
     if score is not None:
-        yield Text(f"\n{currency} {_headline(score)}", style="bold")
+        yield Text(f"\n{visible(currency)} {_headline(score)}", style="bold")
         yield _bar(score, width)
         yield _shares(score, width)
     yield _totals(run, currency)
@@ -210,12 +210,13 @@ def _totals(run: Run, currency: str) -> Table:
     table.add_row(Text("= allocated"), Text(_amount(figures.add(r["allocated"] for r in rows))))
     table.add_row(Text("+ unallocated"), Text(_amount(figures.add(r["unallocated"] for r in rows))))
     every = all(figures.ties(run, row) for row in rows)
-    table.add_row(Text("ties exactly"), Text("yes" if every else "NO", style="bold" if every else "bold red"))
+    style = "bold" if every else "bold red"
+    table.add_row(Text("ties exactly" if every else "DOES NOT TIE"), Text("yes" if every else "NO", style=style))
     return table
 
 
 def _top(run: Run) -> Iterator[RenderableType]:
-    top = figures.most_expensive(run, TOP)
+    top = [safe(row) for row in figures.most_expensive(run, TOP)]
     counts = figures.verdict_counts(run)
     said = ", ".join(f"{counts[v]:,} {display.VERDICT_WORDS[v].lower()}" for v in figures.FOUND if counts[v])
     yield Text(f"\nFindings: {said or 'none'}", style="bold")
@@ -224,10 +225,10 @@ def _top(run: Run) -> Iterator[RenderableType]:
         head.append(row["severity"], style=SEVERITY_COLOURS[row["severity"]])
         head.append(f"  {row['requirement']}" + ("" if row["verdict"] == "fail" else f"  ({row['verdict']})"), style="")
         yield head
-        yield _indented(visible(row["subject"]))
-        yield _indented(visible(row["message"]))
+        yield _indented(row["subject"])
+        yield _indented(row["message"])
         if row["remedy"]:
-            yield _indented(f"fix: {visible(row['remedy'])}")
+            yield _indented(f"fix: {row['remedy']}")
 
 
 def _indented(text: str) -> Padding:

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from governor import money
 
@@ -61,6 +62,11 @@ def visible(value: object, longest: int = LONGEST) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escape(c) if _hidden(c) else c for c in text)
+
+
+def safe(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Make every text of a row visible, once, before any of it is written."""
+    return {name: visible(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _hidden(character: str) -> bool:

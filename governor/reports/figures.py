@@ -59,7 +59,7 @@ def account_names(run: Run) -> dict[str, str]:
 
 def basis(run: Run) -> str:
     """Name the column of `totals` that the policy allocates."""
-    return str(run.manifest["parameters"]["cost_basis"])
+    return f"{run.manifest['parameters']['cost_basis'].removesuffix('_cost')}_cost"
 
 
 def ties(run: Run, row: Row) -> bool:

@@ -48,7 +48,7 @@ def summary(run: Run) -> dict[str, Any]:
             "as_of": parameters["as_of"],
             "organization": parameters["organization"],
             "reporting_currency": reporting,
-            "cost_basis": parameters["cost_basis"],
+            "cost_basis": figures.basis(run),
             "governor": run.manifest["engine"]["governor"],
             "complete": not figures.incomplete(run),
         },

@@ -9,14 +9,18 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from governor.model import Position, Problem, Refused
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_CHARACTERS = 1_000  # of one value
+MOST_IN_LINE = 100_000  # characters: 500 columns of 200
+MOST_LINES = 300_000
+MOST_PROBLEMS = 100  # told of one file
 
 # Control characters (a line break within a value included), line and paragraph separators, bidirectional overrides and
 # invisible characters: two values that look alike must be alike.
@@ -51,20 +55,30 @@ def read(path: Path, shown: str) -> Records:
     """
     data = _bytes(path, shown)
     problems: list[Problem] = []
-    records = list(_records(_text(data, shown), shown, problems))
-    if not records:
-        if problems:
-            raise Refused(*problems)
-        raise Refused(Problem(Position(shown), "R003", "the file is empty", "the first line names the columns"))
-    (header_line, header), *rest = records
+    records = _records(_text(data, shown), shown, problems)
+    header_line, header = next(records, (0, ()))
+    if not header:
+        empty = Problem(Position(shown), "R003", "the file is empty", "the first line names the columns")
+        raise Refused(*(problems or [empty]))
     whole = []
-    for line, fields in rest:
+    for line, fields in records:
         if len(fields) == len(header):
             whole.append((line, fields))
-            continue
-        what = f"{_count(len(fields))} where the header has {len(header)}"
-        problems.append(Problem(Position(shown, line, 1), "R005", what, "put values that hold a comma between quotes"))
+        else:
+            what = f"{_count(len(fields))} where the header has {len(header)}"
+            more = len(fields) > len(header)
+            mend = "put values that hold a comma between quotes" if more else "a line has every field, empty ones too"
+            problems.append(Problem(Position(shown, line, 1), "R005", what, mend))
+        if len(problems) > MOST_PROBLEMS:
+            break
     return Records(hashlib.sha256(data).hexdigest(), header_line, header, tuple(whole), tuple(problems))
+
+
+def capped(problems: Iterable[Problem], shown: str) -> list[Problem]:
+    """Sort the problems of a file; of very many, tell the first found and that there are more."""
+    first = list(islice(problems, MOST_PROBLEMS + 1))
+    more = [Problem(Position(shown), "R009", f"more than {MOST_PROBLEMS} problems", "mend these first")]
+    return sorted(first[:MOST_PROBLEMS]) + more[: len(first) - MOST_PROBLEMS]
 
 
 def _bytes(path: Path, shown: str) -> bytes:
@@ -95,15 +109,26 @@ def _text(data: bytes, shown: str) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in data[:4]:
         raise Refused(Problem(Position(shown), "R002", "is UTF-16 or UTF-32, not UTF-8", save))
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         what = f"is not UTF-8: byte 0x{data[error.start]:02x}"
         raise Refused(Problem(Position(shown, line, 1), "R002", what, save)) from None
+    if max(text.count("\n"), text.count("\r")) > MOST_LINES:
+        what = f"has more than {MOST_LINES:,} lines"
+        raise Refused(Problem(Position(shown), "R001", what, "leave out what no policy looks up"))
+    return text
+
+
+def _lines(text: str) -> Iterator[str]:
+    for line in io.StringIO(text, newline=""):
+        if len(line) > MOST_IN_LINE:
+            raise csv.Error(f"a line of more than {MOST_IN_LINE:,} characters")
+        yield line
 
 
 def _records(text: str, shown: str, problems: list[Problem]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(_lines(text), strict=True)
     line = 1
     try:
         for record in reader:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
+from itertools import groupby
 from typing import Any
 
 from governor.model import Position, Problem
 
 Row = Mapping[str, Any]
 Span = tuple[date, date]  # from and to, both included
+History = dict[str, list[tuple[date, date, str | None, int]]]  # from, to, parent, line: sorted, and never overlapping
 
 
 def span(row: Row) -> Span:
@@ -81,42 +85,58 @@ def hierarchy(rows: Sequence[Row], lines: Sequence[int], shown: str) -> Iterator
 
 
 def _circles(rows: Sequence[Row], lines: Sequence[int], shown: str) -> Iterator[Problem]:
-    """Parents change with time, so each day has its own tree; but what has no circle over all time never has one."""
+    """Find the circles of each day, and name each once.
+
+    Parents change with time, so each day has its own tree; but what has no circle over all time never has one, and a
+    circle begins on the day on which its last row does: so each row is followed on its own first day only.
+    """
     ever: dict[str, set[str]] = {}
-    for row in rows:
+    history: History = {}
+    for row, line in zip(rows, lines, strict=True):  # sorted by id and day
         ever.setdefault(row["id"], set()).update([row["parent"]] if row["parent"] else [])
-    try:
-        TopologicalSorter(ever).prepare()
-    except CycleError:
-        pass
-    else:
+        history.setdefault(row["id"], []).append((*span(row), row["parent"], line))
+    if not _has_circle(ever):
         return
+
     named: set[tuple[str, ...]] = set()
-    for day in sorted({span(row)[0] for row in rows}):
-        here = {row["id"]: (row["parent"], line) for row, line in zip(rows, lines, strict=True) if in_force(row, day)}
-        for circle in _circles_of({child: parent for child, (parent, _) in here.items()}):
+    starts = sorted((times[0], center) for center, found in history.items() for times in found)
+    for day, group in groupby(starts, key=lambda start: start[0]):
+        parent = partial(_parent, history, day)
+        for circle in _rings([center for _, center in group], parent):
             if circle not in named:
                 named.add(circle)
                 what = f"the parents run in a circle: {' > '.join((*circle, circle[0]))}"
-                if day > date.min:
-                    what += f" (on {day})"
-                place = Position(shown, here[circle[0]][1], 1)
+                what += f" (on {day})" if day > date.min else ""
+                place = Position(shown, parent(circle[0])[1], 1)
                 yield Problem(place, "R025", what, "give one of them another parent, or none")
 
 
-def _circles_of(parents: Mapping[str, str | None]) -> list[tuple[str, ...]]:
-    """List each circle once, beginning with its smallest id."""
+def _parent(history: History, day: date, center: str) -> tuple[str | None, int]:
+    """Find a cost center's parent on a day, and the line that says so."""
+    times = history.get(center, [])
+    number = bisect_right(times, day, key=lambda time: time[0]) - 1
+    return times[number][2:] if number >= 0 and times[number][1] >= day else (None, 0)
+
+
+def _has_circle(graph: Mapping[str, set[str]]) -> bool:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError:
+        return True
+    return False
+
+
+def _rings(starts: Iterable[str], parent: Callable[[str], tuple[str | None, int]]) -> Iterator[tuple[str, ...]]:
+    """Follow parents from each start, and yield each circle met, beginning with its smallest id."""
     done: set[str] = set()
-    circles = []
-    for child in sorted(parents):
+    for start in starts:
         path: dict[str, int] = {}
-        at: str | None = child
-        while at is not None and at in parents and at not in done and at not in path:
+        at: str | None = start
+        while at is not None and at not in done and at not in path:
             path[at] = len(path)
-            at = parents[at]
+            at, _ = parent(at)
         if at in path:
             ring = list(path)[path[at] :]
             smallest = ring.index(min(ring))
-            circles.append(tuple(ring[smallest:] + ring[:smallest]))
+            yield tuple(ring[smallest:] + ring[:smallest])
         done.update(path)
-    return circles

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,8 @@ _PATTERNS = {
 }
 _ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ARROW = {TEXT: pa.string(), DAY: pa.date32(), MONEY: pa.decimal128(money.DIGITS, money.SCALE)}
-_MOST_PROBLEMS = 100
 _AWS_DIGITS = 12
+_MOST_COMPARED = 500  # names among which a likeness is looked for: it costs tens of microseconds each
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def read_all(registers: Mapping[str, Register]) -> Registers:
             problems += refused.problems
     if problems:
         raise Refused(*problems)
-    return Registers(tables, tuple(sorted(_doubtful(tables))))
+    return Registers(tables, tuple(_doubtful(tables)))
 
 
 def read(register: Register) -> RegisterTable:
@@ -106,29 +107,32 @@ def read(register: Register) -> RegisterTable:
     sheet = csv_records.read(register.file, shown)
     problems = [*sheet.problems, *_header_problems(register, sheet, shown)]
     if any(problem.position.line == sheet.header_line for problem in problems):  # then no field means anything
-        raise Refused(*_capped(problems))
+        raise Refused(*csv_records.capped(problems, shown))
     damaged = {problem.position.line for problem in problems}
-    columns = _columns(register, sheet.header)
-    found = []
+    columns, found = _columns(register, sheet.header), []
     for line, fields in sheet.records:
-        if line in damaged:
-            continue
-        row, wrong = _row(register, columns, dict(zip(sheet.header, fields, strict=True)), Position(shown, line, 1))
-        problems += wrong
-        found.append((row, line))
+        if line not in damaged and len(problems) <= csv_records.MOST_PROBLEMS:
+            row, wrong = _row(register, columns, dict(zip(sheet.header, fields, strict=True)), Position(shown, line, 1))
+            found.append((row, line))
+            problems += wrong
     unique = KNOWN[register.name][1] if register.name in KNOWN else (register.key,)
     found.sort(key=lambda pair: (*(str(pair[0][name]) for name in unique), span(pair[0]), pair[1]))
     rows, lines = tuple(row for row, _ in found), tuple(line for _, line in found)
-    if not problems:  # what compares rows needs rows that are right in themselves
-        problems += register_checks.overlapping(rows, lines, unique, shown)
-        if register.name == "cost_centers":
-            problems += register_checks.hierarchy(rows, lines, shown)
-    if register.name == "cost_centers" and not sheet.records and not problems:
-        mend = "write a row for every cost center that can be charged"
-        problems.append(Problem(Position(shown), "R008", "no cost center is registered", mend))
-    if problems:
-        raise Refused(*_capped(problems))
+    # What compares rows needs rows that are right in themselves.
+    if problems := csv_records.capped(problems or _between(register, rows, lines, unique, shown), shown):
+        raise Refused(*problems)
     return RegisterTable(register.name, register.key, columns, rows, lines, sheet.sha256, register.file, shown)
+
+
+def _between(
+    register: Register, rows: Sequence[Row], lines: Sequence[int], unique: Sequence[str], shown: str
+) -> Iterator[Problem]:
+    yield from register_checks.overlapping(rows, lines, unique, shown)
+    if register.name == "cost_centers":
+        yield from register_checks.hierarchy(rows, lines, shown)
+        if not rows:
+            mend = "write a row for every cost center that can be charged"
+            yield Problem(Position(shown), "R008", "no cost center is registered", mend)
 
 
 def _shown(register: Register) -> str:
@@ -136,13 +140,6 @@ def _shown(register: Register) -> str:
     root = Path(register.position.file).absolute().parent
     file = register.file.absolute()
     return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(register.file)
-
-
-def _capped(problems: Sequence[Problem]) -> list[Problem]:
-    first, more = sorted(problems)[:_MOST_PROBLEMS], len(problems) - _MOST_PROBLEMS
-    if more > 0:
-        first.append(Problem(Position(first[0].position.file), "R009", f"{more:,} more problems", "mend these first"))
-    return first
 
 
 def _columns(register: Register, header: Sequence[str]) -> dict[str, str]:
@@ -206,9 +203,10 @@ def _row(
             if isinstance(row[name], Problem):
                 problems.append(row[name])
                 row[name] = None
-    for name in [c.name for c in known if c.required] or [register.key]:
-        if not fields[name]:
-            problems.append(Problem(place, "R017", f'"{name}" is empty', "every row needs it"))
+    required = [c.name for c in known if c.required] or [register.key]
+    problems += [
+        Problem(place, "R017", f'"{name}" is empty', "every row needs it") for name in required if not fields[name]
+    ]
     if register.name == "cost_centers":
         row["mode"] = row["mode"] or "chargeback"
     start, end = span(row)
@@ -250,28 +248,32 @@ def _number(name: str, text: str, place: Position) -> Decimal | Problem:
 
 def _doubtful(tables: Mapping[str, RegisterTable]) -> Iterator[Problem]:
     """Find what the bill will show as invalid: it is data, so it is said and not refused."""
-    if "cost_centers" in tables:
-        centers = register_checks.spans(tables["cost_centers"].rows, "id")
-        for name in sorted({"accounts", "budgets"} & set(tables)):
-            yield from _strangers(tables[name], centers)
-    if "accounts" in tables:
-        accounts = tables["accounts"]
-        for row, line in zip(accounts.rows, accounts.lines, strict=True):
-            id_, provider = row["account_id"], (row["provider"] or "").lower()
-            if ("aws" in provider or "amazon" in provider) and id_.isdecimal() and len(id_) < _AWS_DIGITS:
-                what = f'AWS account id "{id_}" has {len(id_)} digits in place of {_AWS_DIGITS}'
-                mend = "a spreadsheet may have taken leading zeros: put them back, and format the column as text"
-                yield Problem(Position(accounts.shown, line, 1), "R032", what, mend)
+    for name in sorted({"accounts", "budgets"} & set(tables)):
+        found = [_short_ids(tables[name])] if name == "accounts" else []
+        if "cost_centers" in tables:
+            found.append(_strangers(tables[name], register_checks.spans(tables["cost_centers"].rows, "id")))
+        yield from csv_records.capped(chain(*found), tables[name].shown)
+
+
+def _short_ids(accounts: RegisterTable) -> Iterator[Problem]:
+    for row, line in zip(accounts.rows, accounts.lines, strict=True):
+        id_, provider = row["account_id"], (row["provider"] or "").lower()
+        if ("aws" in provider or "amazon" in provider) and id_.isdecimal() and len(id_) < _AWS_DIGITS:
+            what = f'AWS account id "{id_}" has {len(id_)} digits in place of {_AWS_DIGITS}'
+            mend = "a spreadsheet may have taken leading zeros: put them back, and format the column as text"
+            yield Problem(Position(accounts.shown, line, 1), "R032", what, mend)
 
 
 def _strangers(table: RegisterTable, centers: Mapping[str, Sequence[Span]]) -> Iterator[Problem]:
-    """Find rows that name a cost center which is not registered, or not for all of their time."""
+    """Find rows that name a cost center which is not registered (each once), or not for all of their time."""
+    unknown: set[str] = set()
     for row, line in zip(table.rows, table.lines, strict=True):
         place, center = Position(table.shown, line, 1), row["cost_center"]
-        if center is None:
+        if center is None or center in unknown:
             continue
         if center not in centers:
-            near = difflib.get_close_matches(center, centers, n=1)
+            unknown.add(center)
+            near = difflib.get_close_matches(center, centers, n=1) if len(centers) <= _MOST_COMPARED else []
             mend = f'did you mean "{near[0]}"?' if near else "add it to the register cost_centers"
             yield Problem(place, "R030", f'cost center "{center}" is not registered', mend)
         elif table.name == "accounts" and (when := register_checks.uncovered(centers[center], *span(row))):
@@ -310,21 +312,3 @@ def as_arrow(table: RegisterTable, days: Iterable[date]) -> pa.Table:
         chosen += here
     rows = everything.take(pa.array(chosen, pa.int64()))
     return rows.add_column(0, RESERVED, pa.array(stretches, pa.date32()))
-
-
-def roll_up(rows: Iterable[Row], day: date) -> dict[str, list[str]]:
-    """Map each cost center in force on a day to its ancestors, the nearest first.
-
-    >>> roll_up([{"id": "a", "parent": None}, {"id": "b", "parent": "a"}], date(2026, 1, 1))
-    {'a': [], 'b': ['a']}
-    """
-    parents = {row["id"]: row["parent"] for row in rows if in_force(row, day)}
-    ancestors: dict[str, list[str]] = {}
-    for center in sorted(parents):
-        line: list[str] = []
-        above = parents[center]
-        while above in parents and above not in line:
-            line.append(above)
-            above = parents[above]
-        ancestors[center] = line
-    return ancestors

@@ -10,7 +10,7 @@ import pytest
 from governor.config import Register
 from governor.model import Position, Refused
 from governor.sources import csv_records
-from governor.sources.registers import read
+from governor.sources.registers import read, read_all
 
 CENTERS = "id,name\nCC-1,Shop\n"
 NOT_CSV = "the record that begins here is not CSV: "
@@ -29,7 +29,7 @@ BAD_BYTES = [
     (b'"id,name\nCC-1,Shop\n', "R004", NOT_CSV + "unexpected end of data"),
     (b'id,name\nCC-1,"Shop\nCC-2,x\n', "R004", NOT_CSV + "unexpected end of data"),
     (b'id,name\nCC-1,"Shop" x\n', "R004", NOT_CSV + "',' expected after '\"'"),
-    (b"id,name\nCC-1," + b"x" * 200_000, "R004", NOT_CSV + "field larger than field limit (131072)"),
+    (b"id,name\nCC-1," + b"x" * 200_000, "R004", NOT_CSV + "a line of more than 100,000 characters"),
     (b"id,name\nCC-1," + b"x" * 10_000, "R026", "field 2 has 10,000 characters; a value has at most 1,000"),
     (b"id,name\nCC-1,Sh\x00op\n", "R006", "field 2 holds the invisible character U+0000"),
     (b"id,name\nCC-1,\x1b]8;;http://evil.example\x07x\n", "R006", "field 2 holds the invisible character U+001B"),
@@ -76,10 +76,12 @@ def test_what_is_not_a_file_is_refused_without_waiting_for_it(tmp_path: Path) ->
     big = tmp_path / "big"
     with big.open("wb") as file:
         file.truncate(csv_records.MOST_BYTES + 1)
+    many = tmp_path / "many"
+    many.write_text("id,name\n" + "\n" * csv_records.MOST_LINES)
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     said = {}
-    for file in (tmp_path / "absent", folder, pipe, big, loop):
+    for file in (tmp_path / "absent", folder, pipe, big, many, loop):
         with pytest.raises(Refused) as refused:
             read(cost_centers(file))
         [said[file.name]] = [(p.code, p.what) for p in refused.value.problems]
@@ -88,6 +90,7 @@ def test_what_is_not_a_file_is_refused_without_waiting_for_it(tmp_path: Path) ->
         "folder": ("R001", "is a folder"),
         "pipe": ("R001", "is not a regular file"),
         "big": ("R001", "has 16,777,217 bytes; a register has at most 16 MB"),
+        "many": ("R001", "has more than 300,000 lines"),
         "loop": ("R001", "can't be read: Too many levels of symbolic links"),
     }
 
@@ -104,3 +107,20 @@ def test_a_deep_chain_of_parents_is_walked_without_recursion(tmp_path: Path) -> 
     [problem] = refused.value.problems
     assert problem.code == "R025"
     assert problem.what.startswith("the parents run in a circle: C0 > C1 > C2")
+
+
+def test_a_bad_file_of_the_largest_size_is_refused_without_filling_the_memory(tmp_path: Path) -> None:
+    """Bad records are told to the hundredth and read no further, and so are accounts of unknown cost centers."""
+    file = tmp_path / "centers.csv"
+    file.write_text("id,name\n" + "x\n" * 299_000)
+    with pytest.raises(Refused) as refused:
+        read(cost_centers(file))
+    assert len(refused.value.problems) == csv_records.MOST_PROBLEMS + 1
+    file.write_text(CENTERS + "".join(f"CC-{n:06d},Shop\n" for n in range(5_000)))
+    accounts = tmp_path / "accounts.csv"
+    accounts.write_text("account_id,cost_center\n" + "".join(f"{n},CC_{n % 200:06d}\n" for n in range(50_000)))
+    registers = {
+        "cost_centers": cost_centers(file),
+        "accounts": Register("accounts", accounts, "account_id", Position(str(tmp_path / "governor.yaml"), 3, 1)),
+    }
+    assert len(read_all(registers).warnings) == csv_records.MOST_PROBLEMS + 1

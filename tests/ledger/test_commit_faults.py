@@ -68,22 +68,19 @@ def test_a_call_that_fails_leaves_the_ledger_whole(ledger, template, monkeypatch
     assert sorted(path.name for path in ledger.iterdir()) == ["lock", "runs", "snapshots"]
 
 
-def test_a_new_ledger_survives_the_same(tmp_path, template, monkeypatch):
-    """The first run, which makes the ledger, is as safe as the others."""
+def test_a_ledger_that_could_not_be_made_can_be_made_later(tmp_path, template, monkeypatch):
+    """A disk that fails while the ledger's own folders are made leaves nothing that is in the way of the next try."""
     for fail_at in itertools.count(1):
         ledger = tmp_path / str(fail_at)
         with monkeypatch.context() as patch:
-            disk = Disk(patch, fail_at, for_good=True)
-            try:
+            Disk(patch, fail_at, for_good=True)
+            with pytest.raises(Refused, match="L002"):
                 commit_copy(ledger, template)
-            except Refused as refused:
-                said = refused.problems[0]
-            else:
-                assert set(disk.failed) <= {"open"}
-                break
-        assert numbers(ledger) == ([1] if said.code == "L004" else [])
-        assert commit_copy(ledger, template).number == len(numbers(ledger))
+        made = (ledger / "lock").exists()
+        assert commit_copy(ledger, template).number == 1
         assert verify(ledger) == []
+        if made:
+            break
 
 
 def test_nothing_is_shown_before_it_is_on_disk(ledger, template, monkeypatch):

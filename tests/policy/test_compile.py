@@ -100,12 +100,19 @@ def test_every_operator_has_its_sql_in_every_dialect(dialect: str) -> None:
 def test_the_sql_of_a_dialect_is_sql_of_that_dialect(dialect: str) -> None:
     """A parser of each dialect reads the SQL, and reads the texts that the author wrote, however they are escaped there."""
     for text in CONDITIONS:
-        mine, theirs = texts_of(Compiler().sql(condition(text)), "duckdb"), texts_of(Compiler(dialect).sql(condition(text)), dialect)
+        mine, theirs = (
+            texts_of(Compiler().sql(condition(text)), "duckdb"),
+            texts_of(Compiler(dialect).sql(condition(text)), dialect),
+        )
         assert "LIKE" in text or "matches" in text or mine <= theirs, text  # patterns are escaped once more
 
 
 def texts_of(sql: str, dialect: str) -> set[str]:
-    return {literal.this for literal in sqlglot.parse_one(sql, dialect=dialect).find_all(sqlglot.exp.Literal) if literal.is_string}
+    return {
+        literal.this
+        for literal in sqlglot.parse_one(sql, dialect=dialect).find_all(sqlglot.exp.Literal)
+        if literal.is_string
+    }
 
 
 def test_the_catalogue_is_complete() -> None:
@@ -213,7 +220,10 @@ def test_only_what_reads_rows_is_lifted() -> None:
     rest, conditions = lift(condition(text), {"effective_cost", "charge_description"})
     assert rest.columns == {"service_name", cost, tax}
     assert rest.tags == {"env"}
-    assert {c.columns for c in conditions.values()} == {frozenset({"effective_cost"}), frozenset({"charge_description"})}
+    assert {c.columns for c in conditions.values()} == {
+        frozenset({"effective_cost"}),
+        frozenset({"charge_description"}),
+    }
 
 
 def test_equal_conditions_share_a_flag_and_others_do_not() -> None:
@@ -235,7 +245,10 @@ def test_nothing_is_lifted_where_no_row_column_is_read() -> None:
 def test_a_row_column_beside_a_tag_is_refused() -> None:
     """One comparison can't read rows and tags at once; the message says how to write it."""
     with pytest.raises(Refused) as refused:
-        lift(condition("contains(charge_description, tag.app) AND charge_description = account.environment"), {"charge_description"})
+        lift(
+            condition("contains(charge_description, tag.app) AND charge_description = account.environment"),
+            {"charge_description"},
+        )
     assert [str(p) for p in refused.value.problems] == [
         "policies/a.yaml:3:9 P048 one comparison reads charge_description, which differs from charge to charge, and"
         " register accounts; compare each with a literal, and join the two by AND or OR",
@@ -256,7 +269,9 @@ def test_ages_count_to_the_date_of_judgement() -> None:
     """age_days counts whole days to the date that the caller names, never to a clock."""
     aged = condition("age_days(charge_period_start) = 31")
     sql = Compiler(judged_on="DATE '2026-02-01'").sql(aged)
-    assert duckdb.sql(f"SELECT {sql} FROM (SELECT TIMESTAMP '2026-01-01 23:59:59' AS charge_period_start)").fetchall() == [(True,)]
+    assert duckdb.sql(
+        f"SELECT {sql} FROM (SELECT TIMESTAMP '2026-01-01 23:59:59' AS charge_period_start)"
+    ).fetchall() == [(True,)]
     assert aged.judged
     assert not condition("effective_cost > 1").judged
 

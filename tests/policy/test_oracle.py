@@ -32,7 +32,26 @@ SCOPE = charges_scope(["env", "app"], REGISTERS, KEYS)
 DAY = date(2026, 1, 1)
 
 # Few and strange: quotes, wildcards, a backslash, blanks, a line break, letters of two and four bytes.
-WORDS = ["", "a", "b", "A", "ab", "aB", "a_b", "a%", "\\", "a\\_b", "it's", " a ", "a\nb", "a\n", "é", "É😀", "12", "-1"]
+WORDS = [
+    "",
+    "a",
+    "b",
+    "A",
+    "ab",
+    "aB",
+    "a_b",
+    "a%",
+    "\\",
+    "a\\_b",
+    "it's",
+    " a ",
+    "a\nb",
+    "a\n",
+    "é",
+    "É😀",
+    "12",
+    "-1",
+]
 NUMBERS = [Decimal(n) for n in ("0", "1", "-1", "0.1", "2.50", "-12.345", "99999999999999", "0.000000000001")]
 EDGES = [Decimal(s + "99999999999999.999999999999999999999999") for s in ("", "-")] + [Decimal("1e-24")]
 MOMENTS = [datetime(2026, 1, 1), datetime(2026, 1, 31, 23, 59, 59, 999999), datetime(2025, 12, 31, 12)]
@@ -235,6 +254,9 @@ def test_the_oracle_knows_the_traps() -> None:
         assert evaluate(tree, row, world) is None
     assert evaluate(("and", unknown, ("flag", False)), row, world) is False
     assert evaluate(("or", unknown, ("flag", True)), row, world) is True
-    assert evaluate(("between", ("number", Decimal(3)), ("number", Decimal(5)), ("column", "tag.env")), row, world) is False
+    assert (
+        evaluate(("between", ("number", Decimal(3)), ("number", Decimal(5)), ("column", "tag.env")), row, world)
+        is False
+    )
     assert evaluate(("in_register", null, "cost_centers"), row, world) is None
     assert evaluate(("in_register", ("text", "13"), "cost_centers"), row, world) is False

@@ -66,7 +66,9 @@ def charges(draw: st.DrawFn) -> dict[str, str]:
         ChargeCategory=draw(st.sampled_from(["Usage", "Usage", "Tax", "Credit", "Purchase"])),
         CommitmentDiscountStatus=draw(st.sampled_from(["", "", "Used", "Unused"])),
         BillingCurrency=draw(st.sampled_from(["USD", "USD", "EUR"])),
-        ChargePeriodStart=draw(st.sampled_from(["2026-10-05T00:00:00Z", "2026-10-15T23:59:59Z", "2026-10-16T00:00:00Z"])),
+        ChargePeriodStart=draw(
+            st.sampled_from(["2026-10-05T00:00:00Z", "2026-10-15T23:59:59Z", "2026-10-16T00:00:00Z"])
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""Billing formats, one file each. A format turns a header into a `layout.Layout`; a new one is a file and a line here."""
+"""Billing formats, one file each. A format turns a header into a `layout.Layout`; a new one is a file and a line."""
 
 from __future__ import annotations
 

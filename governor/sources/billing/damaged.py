@@ -51,8 +51,9 @@ def read_rows(path: Path, name: str, header: Header) -> Iterator[tuple[int, list
             if not bad:
                 bad = _judge(fields, width)
             if bad and lines > 1:
-                what = f"row {row}: a quote isn't closed; the rows in lines {line - lines + 1} to {line} can't be told apart"
-                raise Refused(Problem(Position(name, line - lines + 1, 1), "B024", what, "mend the quote or export it again"))
+                first = line - lines + 1
+                what = f"row {row}: a quote isn't closed; the rows in lines {first} to {line} can't be told apart"
+                raise Refused(Problem(Position(name, first, 1), "B024", what, "mend the quote or export it again"))
             if bad:
                 text = header.delimiter.join(fields).encode("utf-8", "replace").decode()
                 yield BadRow(row, text[:VALUE_MAX], *bad)

@@ -69,7 +69,7 @@ def find(path: str, root: Path, position: Position) -> Found:
     if base.exists():
         named, globbed = [base], None
     elif glob.has_magic(path):
-        named = sorted(Path(p) for p in glob.glob(str(base), recursive=True))
+        named = sorted(Path(p) for p in glob.glob(str(base), recursive=True))  # noqa: PTH207 - patterns may be absolute
         globbed = next(p for p in base.parents if not glob.has_magic(str(p)))
     else:
         named, globbed = [], None
@@ -113,13 +113,15 @@ def _unusable(path: Path, inside: Path | None, root: Path) -> Problem | None:
     """Say why a file or folder that may hold data can't be used; None where nothing is wrong."""
     position = Position(shown(path, root))
     if inside and path.name == "_delta_log":
-        return Problem(position, "B008", "marks a Delta table", "export it: its folder also holds rows that were deleted")
+        return Problem(
+            position, "B008", "marks a Delta table", "export it: its folder also holds rows that were deleted"
+        )
     if inside and path.name.startswith((".", "_")):
         return None
     if inside and path.is_symlink() and not path.resolve().is_relative_to(inside.resolve()):
-        return Problem(position, "B003", f"links to {os.readlink(path)}, outside of the folder", "name the target itself")
+        return Problem(position, "B003", f"links to {path.readlink()}, outside of the folder", "name the target itself")
     if inside and path.is_symlink():
-        return Problem(position, "B003", f"links to {os.readlink(path)}, which is read already", "remove the link")
+        return Problem(position, "B003", f"links to {path.readlink()}, which is read already", "remove the link")
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -132,7 +134,7 @@ def _unusable(path: Path, inside: Path | None, root: Path) -> Problem | None:
 
 
 def kind(path: Path, name: str) -> str:
-    """Tell `csv`, `parquet` or `gzip` by the first bytes. Raises Refused for anything else, and for a name that lies."""
+    """Tell `csv`, `parquet` or `gzip` by the first bytes. Raises Refused for anything else, or a name that lies."""
     position = Position(name)
     with path.open("rb") as file:
         start = file.read(4096)

@@ -1,7 +1,7 @@
 """FOCUS Cost and Usage, versions 1.0 to 1.4: which columns there are, how they were renamed, how a version is told.
 
-Files don't declare their version, so it is inferred from the columns. Names are matched whatever their case, with
-underscores or spaces. ProviderName became ServiceProviderName in 1.3 and is read into it. PublisherName is not read into
+Files don't declare their version, so it is inferred from the columns. Names are matched in any case, with underscores
+or spaces. ProviderName became ServiceProviderName in 1.3 and is read into it. PublisherName is not read into
 HostProviderName: the publisher made the software (Red Hat), the host runs the machine it is on (AWS).
 """
 
@@ -131,7 +131,9 @@ def _refuse(header: Sequence[str], folded: Sequence[str], wanted: frozenset[str]
             if key not in _KNOWN and (close := difflib.get_close_matches(key[:60], _KNOWN, 1, 0.85))
         ]
         what = f"isn't a FOCUS file: {len(has & set(_KNOWN))} of its {len(header)} columns have FOCUS names{looks}"
-        mend = "; ".join(near[:3]) or "the first line must hold the column names, such as BilledCost and ChargePeriodStart"
+        mend = (
+            "; ".join(near[:3]) or "the first line must hold the column names, such as BilledCost and ChargePeriodStart"
+        )
         raise Refused(Problem(position, "B013", what, mend))
     for old, new in PREVIEW.items():
         if fold(old) in has and fold(new) not in has:

@@ -1,7 +1,7 @@
 """What a billing format says about one file: which of its columns feeds which of ours.
 
 A format module (focus.py, and its neighbours) turns a header into a `Layout`. It opens no file and runs no query:
-`engine.ingest` executes the layout. Formats speak of columns by their place, so that no name from a file ever becomes SQL.
+`engine.ingest` executes the layout. Formats speak of columns by their place, so that no name from a file becomes SQL.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def raw(place: int) -> str:
 
 
 def fold(name: str) -> str:
-    """Reduce a column name to what spelling can't change.
+    r"""Reduce a column name to what spelling can't change.
 
-    >>> fold("\\ufeffBilled Cost"), fold("billed_cost"), fold("BilledCost")
+    >>> fold("\ufeffBilled Cost"), fold("billed_cost"), fold("BilledCost")
     ('billedcost', 'billedcost', 'billedcost')
     """
     return re.sub(r"[\s_\-\ufeff]", "", name).lower()

@@ -1,7 +1,7 @@
 """Read raw tags, as providers write them, into one form: text keys, text values.
 
-A set is read once for each distinct raw text. Keys and values stay exactly as delivered. What can't be read with certainty
-is None: unread is not untagged.
+A set is read once for each distinct raw text. Keys and values stay exactly as delivered. What can't be read with
+certainty is None: unread is not untagged.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ _DECODER = json.JSONDecoder(
 def read_tags(raw: str) -> TagSet | None:
     """Read the raw tags of a row: an object, a list of key and value, or nothing. None: it can't be read.
 
-    A split row's AllocatedTags follow after SEPARATOR and override. Azure's pairs without braces are read, since putting
-    the braces back can mean one thing only.
+    A split row's AllocatedTags follow after SEPARATOR and override. Azure's pairs without braces are read: putting the
+    braces back can mean one thing only.
 
     >>> read_tags('{"a": "b", "n": 1.50, "t": true}').text
     '{"a":"b","n":"1.50","t":"true"}'

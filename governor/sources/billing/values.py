@@ -1,7 +1,7 @@
 """Read the odd texts of a bill: what the engine's fast and strict reading didn't take.
 
-Each distinct text comes here once. A value is read exactly or not at all; nothing is guessed. `damaged` marks what only a
-spreadsheet writes: the file was opened and saved there, so its other values can't be trusted either.
+Each distinct text comes here once. A value is read exactly or not at all; nothing is guessed. `damaged` marks what only
+a spreadsheet writes: the file was opened and saved there, so its other values can't be trusted either.
 """
 
 from __future__ import annotations

@@ -1,0 +1,202 @@
+"""Measure governor and write docs/benchmarks.md.
+
+    python bench/run.py [--rows 10_000_000] [--csv-rows 1_000_000] [--work .cache/bench] [--date 2026-01-31]
+
+`make bench` runs it. Every figure is CPU seconds of a process of its own (all its threads, user and system), with the
+most memory it held; wall time says more about the machine's other guests. Generated bills are kept below --work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # so that it runs as a script from anywhere
+
+import pyarrow.parquet as pq  # noqa: E402 - after the path
+
+from bench import report  # noqa: E402
+from bench.generate import generate  # noqa: E402
+from bench.policies import write_project  # noqa: E402
+from bench.stages import run_command  # noqa: E402
+from bench.world import Spec  # noqa: E402
+
+SEED, SMALL, VERSION_RUNS, SPLIT_CHARGES = 7, 1_000_000, 10, 1_000_000
+ALLOCATOR = "cloud_cost_allocation"
+
+
+class Cost(NamedTuple):
+    """What a process took: CPU seconds, wall seconds, most memory in MB, and what it printed."""
+
+    cpu: float
+    wall: float
+    peak_mb: int
+    output: str = ""
+
+
+@dataclass(frozen=True)
+class Sized:
+    """The measurements that depend on the size of the bill."""
+
+    rows: int
+    ingest: Cost
+    run: Cost
+    hand: Cost
+
+    @property
+    def judge_cpu(self) -> float:
+        """CPU of evaluate + allocate + score + commit: the whole run without its ingest and its start."""
+        return self.run.cpu - self.ingest.cpu
+
+    @property
+    def ratio(self) -> float:
+        """Times the CPU of the hand-written SQL."""
+        return self.judge_cpu / self.hand.cpu
+
+
+def measure(command: Sequence[str], log: Path) -> Cost:
+    """Run a process to its end and read its own resource usage. Raises CalledProcessError with its last words."""
+    environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    start = time.perf_counter()
+    with (
+        log.open("w+", encoding="utf-8") as words,
+        (log.parent / f"{log.name}.out").open("w+", encoding="utf-8") as out,
+    ):
+        process = subprocess.Popen(command, stdout=out, stderr=words, env=environment, cwd=ROOT)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)  # else Popen would wait for it again
+        wall = time.perf_counter() - start
+        words.seek(0)
+        out.seek(0)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command, stderr=words.read()[-2_000:])
+        return Cost(used.ru_utime + used.ru_stime, wall, used.ru_maxrss >> 10, out.read())
+
+
+def measure_size(rows: int, work: Path) -> Sized:
+    """Ingest, run, and answer by hand, all on one Parquet bill."""
+    say(f"{rows:,} rows")
+    bill, project, tables = work / f"bill-{rows}", work / f"project-{rows}", work / f"tables-{rows}"
+    _bill(Spec(rows, SEED), bill, "parquet")
+    for stale in (project, tables):
+        shutil.rmtree(stale, ignore_errors=True)
+    write_project(project, bill / "data", bill / "registers")
+    ingest = measure([sys.executable, "-m", "bench.stages", str(project), str(tables)], work / "ingest.log")
+    say(f"  ingest {ingest.cpu:.1f} CPU s")
+    run = measure(run_command(project), work / "run.log")
+    say(f"  whole run {run.cpu:.1f} CPU s")
+    charges, tags = tables / "source-0" / "charges.parquet", tables / "source-0" / "tag_sets.parquet"
+    arguments = [str(p) for p in (charges, tags, project, bill / "registers", work / f"hand-{rows}")]
+    hand = measure([sys.executable, "-m", "bench.handwritten", *arguments], work / "hand.log")
+    say(f"  by hand {hand.cpu:.1f} CPU s")
+    same_answer(project / "ledger", work / f"hand-{rows}")
+    shutil.rmtree(tables)
+    return Sized(_rows(bill), ingest, run, hand)
+
+
+def measure_csv(rows: int, work: Path) -> tuple[int, Cost]:
+    """Ingest a CSV bill."""
+    say(f"{rows:,} rows of CSV")
+    bill, project, tables = work / f"csv-{rows}", work / f"project-csv-{rows}", work / f"tables-csv-{rows}"
+    _bill(Spec(rows, SEED), bill, "csv")
+    shutil.rmtree(tables, ignore_errors=True)
+    write_project(project, bill / "data", bill / "registers")
+    cost = measure([sys.executable, "-m", "bench.stages", str(project), str(tables)], work / "csv.log")
+    shutil.rmtree(tables)
+    return _rows(bill), cost
+
+
+def measure_version(work: Path) -> float:
+    """Give the median CPU of `governor --version`."""
+    command = [sys.executable, "-m", "governor", "--version"]
+    return statistics.median(measure(command, work / "version.log").cpu for _ in range(VERSION_RUNS))
+
+
+def measure_split(work: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Divide the same charges by governor and by cloud-cost-allocation; None where that isn't installed."""
+    if importlib.util.find_spec(ALLOCATOR) is None:
+        say("cloud-cost-allocation is not installed: its comparison is left out")
+        return None
+    say(f"{SPLIT_CHARGES:,} charges, two allocators")
+    shutil.rmtree(work / "split", ignore_errors=True)
+    arguments = [str(SPLIT_CHARGES), str(work / "split")]
+    ours = measure([sys.executable, "-m", "bench.split_ours", *arguments], work / "ours.log")
+    theirs = measure([sys.executable, "-m", "bench.split_theirs", arguments[0]], work / "theirs.log")
+    our, their = json.loads(ours.output), json.loads(theirs.output)
+    for service, amount in our["paid"].items():
+        if abs(Decimal(amount) - Decimal(their["paid"][service])) > Decimal("0.01"):
+            raise AssertionError(f"{service} pays {amount} by governor, {their['paid'][service]} by the other")
+    return our, their
+
+
+def same_answer(ledger: Path, hand: Path) -> None:
+    """Compare what each cost center pays: a ratio of two different answers would be worth nothing."""
+    [run] = sorted(ledger.rglob("allocations.parquet"))[-1:]
+    totals = []
+    for path, currency in ((run, "currency"), (hand / "allocations.parquet", "billing_currency")):
+        table = pq.read_table(path, columns=[currency, "cost_center", "amount"])
+        sums = table.group_by([currency, "cost_center"]).aggregate([("amount", "sum")])
+        totals.append({(r[currency], r["cost_center"]): r["amount_sum"] for r in sums.to_pylist()})
+    ours, theirs = totals
+    if wrong := [(key, ours.get(key), theirs.get(key)) for key in ours | theirs if ours.get(key) != theirs.get(key)]:
+        raise AssertionError(f"{len(wrong)} cost centers differ, such as {wrong[0]}: the two do not say the same")
+
+
+def say(text: str) -> None:
+    """Tell whoever waits what is going on."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _bill(spec: Spec, folder: Path, file_format: str) -> None:
+    """Generate a bill once; a later run finds it again."""
+    if not (folder / "truth.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        generate(spec, folder, file_format, os.cpu_count() or 1)
+
+
+def _rows(bill: Path) -> int:
+    return int(json.loads((bill / "truth.json").read_text(encoding="utf-8"))["rows"])
+
+
+def _size(text: str) -> int:
+    return int(float(text.replace("_", "")))
+
+
+def main() -> None:
+    """Measure everything, then write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=_size, default=10_000_000)
+    parser.add_argument("--csv-rows", type=_size, default=SMALL)
+    parser.add_argument("--work", type=Path, default=ROOT / ".cache" / "bench")
+    parser.add_argument("--date", default=datetime.now(UTC).date().isoformat(), help="the date on the page")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md")
+    given = parser.parse_args()
+    work = given.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    version = measure_version(work)
+    small = measure_size(min(SMALL, given.rows // 10), work)
+    large = measure_size(given.rows, work)
+    csv = measure_csv(given.csv_rows, work)
+    split = measure_split(work)
+    command = f"python bench/run.py --rows {given.rows} --csv-rows {given.csv_rows}"
+    text = report.page(report.Measured(given.date, command, version, small, large, csv, split))
+    given.output.write_text(text, encoding="utf-8")
+    say(f"wrote {given.output}")
+
+
+if __name__ == "__main__":
+    main()
