@@ -2,7 +2,7 @@
 
 Money is int64 in units of 1e-10, so these hold exactly:
   ListCost = ListUnitPrice x PricingQuantity on every usage row, and the same for ContractedCost;
-  per commitment bought in the period: EffectiveCost of its usage rows = BilledCost of its purchases;
+  per part and commitment that was not prepaid: EffectiveCost of its usage rows = BilledCost of its purchases;
   per part: EffectiveCost = BilledCost + what prepaid commitments of earlier periods gave;
   a split charge's rows add up to the charge they replace, in cost and in quantity.
 """
@@ -76,7 +76,7 @@ def month_bounds(month: str) -> tuple[int, int]:
 def part_rows(world: World, part: int, count: int) -> Rows:
     """Make one part of the bill: part p of n covers the p-th n-th of the month."""
     g = np.random.default_rng([world.spec.seed, 1000 + part, world.spec.days_seed])
-    usage = _apply_commitments(world, _usage(world, part, count, g), part, g)
+    usage = _apply_commitments(world, _usage(world, part, count, g), g)
     if world.spec.split:
         usage = _split_clusters(world, usage, g)
     special = _fees(world, usage, part, g) + _support(world, usage, part) + _taxes_and_credits(world, usage, part, g)
@@ -171,17 +171,16 @@ def _usage(world: World, part: int, n: int, g: np.random.Generator) -> Rows:
     )
 
 
-def _apply_commitments(world: World, rows: Rows, part: int, g: np.random.Generator) -> Rows:
-    """Cover some compute usage by this part's commitments: nothing billed, a discounted effective cost."""
-    deals, parts = world.commitments, parts_of(world.spec.rows)
-    mine = np.nonzero(np.arange(len(deals.ids)) % parts == part)[0]
+def _apply_commitments(world: World, rows: Rows, g: np.random.Generator) -> Rows:
+    """Cover some compute usage by commitments, a resource always by the same: nothing billed, a discounted cost."""
+    deals = world.commitments
     able = (rows.resource >= 0) & world.resources.compute[rows.resource] & (rows.billed > 0) & (rows.correction == 0)
     able &= g.random(len(rows)) < COVERED
     new = {name: getattr(rows, name).copy() for name in ("billed", "effective", "commitment", "status", "pricing")}
-    for payer in np.unique(deals.payer[mine]):
-        offered = mine[deals.payer[mine] == payer]
+    for payer in np.unique(deals.payer):
+        offered = np.nonzero(deals.payer == payer)[0]
         at = np.nonzero(able & (rows.payer == payer))[0]
-        chosen = offered[g.integers(0, len(offered), len(at))]
+        chosen = offered[rows.resource[at] % len(offered)]
         unit = np.round(rows.contract_price[at] * (1 - deals.discount[chosen])).astype(np.int64)
         new["effective"][at] = unit * rows.quantity[at]
         new["billed"][at] = 0
@@ -223,19 +222,19 @@ def _unit_effective(rows: Rows) -> Ints:
 
 
 def _fees(world: World, usage: Rows, part: int, g: np.random.Generator) -> list[dict[str, int]]:
-    """Bill this part's commitments: a purchase unless prepaid, and the part that nobody used."""
+    """Bill the commitments for the part's days: a purchase unless prepaid, and what nobody used."""
     deals, (start, end) = world.commitments, _window(world.spec, part)
     used = np.zeros(len(deals.ids), np.int64)
     covered = usage.commitment >= 0
     np.add.at(used, usage.commitment[covered], usage.effective[covered])
     made = []
-    for k in np.nonzero(np.arange(len(deals.ids)) % parts_of(world.spec.rows) == part)[0]:
+    for k in range(len(deals.ids)):
         share = min(1.0, deals.utilisation[k] + g.uniform(-0.03, 0.1))
         fee = max(math.ceil(int(used[k]) / share / CENT), 1) * CENT
         fee = fee if fee >= used[k] else fee + CENT
         payer = int(deals.payer[k])
         owner = int(np.nonzero(world.account_payer == payer)[0][0])
-        at = {"account": owner, "payer": payer, "commitment": int(k), "start": start, "end": end}
+        at = {"account": owner, "payer": payer, "commitment": k, "start": start, "end": end}
         if not deals.prepaid[k]:
             text = c.PLAN_FEE_TEXT if deals.spend[k] else c.RESERVATION_FEE_TEXT
             bought = _record(world, special=text, category=c.PURCHASE, billed=fee, effective=0, listed=fee, **at)

@@ -27,7 +27,7 @@ Flags = NDArray[np.bool_]
 PRICE_SCALE = 10**6  # unit prices carry six decimals
 SHARED_RANK = 2  # every payer's third account is the platform's
 NODES, PLANS, GOOD_OWNERS, PREPAID_EVERY = 0.8, 0.6, 0.9, 9
-COMMITMENTS_PER_PART = 14
+COMMITMENTS = 56  # of all payers; small bills have 16
 
 # What may be wrong with the tag that names the cost center. Only the first three are right once spellings are folded.
 TAG_STATES = ("valid", "spelled", "sloppy", "conflict", "placeholder", "unregistered", "foreign_key", "missing")
@@ -290,7 +290,7 @@ def _center_tags(spec: Spec, center: str, u: float, pick: int) -> tuple[int, dic
 
 
 def _commitments(spec: Spec, g: np.random.Generator) -> Commitments:
-    count = max(16, parts_of(spec.rows) * COMMITMENTS_PER_PART)
+    count = COMMITMENTS if parts_of(spec.rows) > 1 else 16
     able = [i for i, p in enumerate(spec.payers) if PROVIDERS[p.provider].hourly or p.provider == MICROSOFT]
     payer = np.array([able[i % len(able)] for i in range(count)]) if able else np.zeros(0, np.int64)
     ids = tuple(

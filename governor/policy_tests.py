@@ -65,7 +65,7 @@ def run_tests(plan: Plan, registers: Registers, as_of: date) -> Result:
             problems.append(Problem(test.position, "P401", f"the test can't be run: {error}", "mend its values"))
     if not cases:
         return Result(len(written), tuple(problems))
-    registers = _with_test_accounts(registers, cases)
+    registers = _with_test_rows(_with_test_accounts(registers, cases), cases)
     with tempfile.TemporaryDirectory(prefix="governor-tests-") as folder, open_engine(work=Path(folder)) as engine:
         got = _judge(engine, plan, registers, cases, as_of)
     for case in cases:
@@ -133,8 +133,7 @@ def _with_test_accounts(registers: Registers, cases: Sequence[Case]) -> Register
     columns = dict(known.columns) if known else {c.name: c.type for c in tables.REGISTER_ACCOUNTS}
     typed = []
     for row in rows:
-        days = {c: date.fromisoformat(row[c]) for c in ("valid_from", "valid_to") if row.get(c)}
-        typed.append(dict.fromkeys(columns) | row | days)
+        typed.append({**dict.fromkeys(columns), **row, **_days(row)})
     columns |= {name: tables.TEXT for row in rows for name in row if name not in columns}
     before: list[Mapping[str, Any]] = [*known.rows] if known else []
     merged = tuple({**dict.fromkeys(columns), **row} for row in [*before, *typed])
@@ -143,6 +142,22 @@ def _with_test_accounts(registers: Registers, cases: Sequence[Case]) -> Register
     else:
         table = RegisterTable("accounts", "account_id", columns, merged, (0,) * len(merged), "", Path(), "tests")
     return replace(registers, tables={**registers.tables, "accounts": table})
+
+
+def _with_test_rows(registers: Registers, cases: Sequence[Case]) -> Registers:
+    """Add the rows that tests bring along, as `registers: {cost_centers: [{id: CC-0042}]}`: so a pack tests itself."""
+    changed = dict(registers.tables)
+    for case in cases:
+        for name, rows in (case.test.given.get("registers") or {}).items():
+            if name in changed:
+                table = changed[name]
+                more = tuple({**dict.fromkeys(table.columns), **row, **_days(row)} for row in rows)
+                changed[name] = replace(table, rows=(*table.rows, *more), lines=(*table.lines, *(0,) * len(more)))
+    return replace(registers, tables=changed)
+
+
+def _days(row: Mapping[str, Any]) -> dict[str, date]:
+    return {c: date.fromisoformat(row[c]) for c in ("valid_from", "valid_to") if row.get(c)}
 
 
 def _judge(

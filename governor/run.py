@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from governor import __version__, tables
-from governor.allocate import allocate
+from governor.allocate import allocate, unread_gaps
 from governor.config import Config
 from governor.engine import cells, outputs
 from governor.engine.duckdb import MEMORY_MB, Engine, open_engine, versions
@@ -159,7 +159,7 @@ def judge(
     allocate(engine, plan_, days=days, missing=missing, keys=prepared.keys, in_force=in_force)
     options.progress("evaluating the policies", 0, 0)
     context = Context(options.as_of, missing, prepared.keys, columns, earlier or {})
-    gaps = evaluate(engine, plan_, context)
+    gaps = [*unread_gaps(plan_, missing), *evaluate(engine, plan_, context)]
     options.progress("scoring", 0, 0)
     outputs.load_rejects(engine, deliveries)
     reads = frozenset[str]().union(*(a.reads for a in plan_.allocation))

@@ -55,7 +55,9 @@ def to_parquet(path: Path, table: list[dict[str, Any]], **types: pa.DataType) ->
     return path
 
 
-def take(path: Path | str, tmp: Path, *, columns: frozenset[str] = frozenset(), threads: int = 1, **options: Any) -> Delivery:
+def take(
+    path: Path | str, tmp: Path, *, columns: frozenset[str] = frozenset(), threads: int = 1, **options: Any
+) -> Delivery:
     """Ingest a path into a fresh folder below tmp."""
     out = tmp / f"out-{len(list(tmp.glob('out-*')))}"
     out.mkdir()

@@ -9,8 +9,7 @@ or a register can put them. `rows` replaces whole tables.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -24,16 +23,14 @@ from governor import tables
 from governor.ledger.commit import commit, stage
 from governor.ledger.contract import arrow_schema
 from governor.ledger.read import RunInfo, SnapshotFiles
-from governor.money import percentage, percentages, split
+from tests.run_figures import Row, allocate, group_by, scores, statements, total, totals
 
-Row = dict[str, Any]
 DEFAULT_PARAMETERS = {
     "organization": "Acme", "reporting_currency": "USD", "as_of": "2026-06-02", "cost_basis": "effective", "gap_tolerance": 0,
     "order": [["commitments", "central", "pools", "assign"]], "tables": tables.VERSION, "flags": {},
 }  # fmt: skip
 DEFAULT_ENGINE = {"duckdb": "2.0.0", "governor": "0.1.0"}
 PERIOD = "2026-05"
-LETTERS = "TARSKCDU"
 HOSTILE = (
     "<script>alert(1)</script>",
     '=HYPERLINK("http://evil.example","x")',
@@ -131,7 +128,7 @@ def write_table(path: Path, columns: tuple[tables.Column, ...], rows: Iterable[R
     whole.sort(
         key=lambda row: [(v is not None, v if v is not None else 0) for v in row.values() if not isinstance(v, list)]
     )
-    pq.write_table(pa.Table.from_pylist(whole, schema=arrow_schema(columns)), path, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(whole, schema=arrow_schema(columns)), path, compression="zstd", store_schema=False)
 
 
 def default_policies(rows: Sequence[Row]) -> list[Row]:
@@ -223,146 +220,6 @@ def cell(**values: Any) -> Row:
     return row
 
 
-def allocate(cells: Sequence[Row]) -> list[Row]:
-    """Allocate cells: direct ones by account and service, pools by direct cost."""
-    direct: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    pools: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    base: dict[tuple[Any, ...], dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-    keys = (
-        "source",
-        "billing_period",
-        "currency",
-        "cost_center",
-        "status",
-        "rule",
-        "reason",
-        "sub_account_id",
-        "service_name",
-        "charge_category",
-    )
-    for row in cells:
-        place = tuple(row[k] for k in keys[:3])
-        if row.get("pool"):
-            pools[(*place, row["status"], row["pool"])].append(row)
-        else:
-            direct[tuple(row.get(k) for k in keys)].append(row)
-            if row["status"] in "TAR":
-                base[place][row["cost_center"]] += row["effective_cost"]
-    methods = {"C": "central", "D": "default", "U": "none"}
-    found = [
-        {**dict(zip(keys, key, strict=True)), "policy": "acme-2026", "method": methods.get(key[4], "direct"),
-         "amount": _sum(group), "rows": sum(r["rows"] for r in group)}
-        for key, group in direct.items()
-    ]  # fmt: skip
-    for (*place, status, pool), group in pools.items():
-        weights, amount = base[tuple(place)], _sum(group)
-        found += [
-            {**dict(zip(keys[:3], place, strict=True)), "cost_center": center, "status": status, "policy": "acme-2026", "rule": pool,
-             "pool": pool, "method": "proportional", "amount": share, "rows": 0, "pool_amount": amount, "weight": weights[center],
-             "weight_total": sum(weights.values(), Decimal(0))}
-            for center, share in split(amount, weights).items()
-        ]  # fmt: skip
-    return found
-
-
-def totals(cells: Sequence[Row], rejects: Sequence[Row], allocations: Sequence[Row]) -> list[Row]:
-    """Add up cells by source, period and currency."""
-    groups = _group(cells, "source", "billing_period", "currency")
-    shares = _group(allocations, "source", "billing_period", "currency")
-    return [
-        {
-            "source": key[0], "billing_period": key[1], "currency": key[2], "rows": sum(r["rows"] for r in group),
-            "rejected": sum(r["source"] == key[0] for r in rejects),
-            **{name: _sum(group, name) for name in ("billed_cost", "effective_cost", "list_cost", "contracted_cost")},
-            "allocated": _sum((r for r in shares[key] if r["status"] in "TARSKC"), "amount"),
-            "unallocated": _sum((r for r in shares[key] if r["status"] in "DU"), "amount"),
-        }
-        for key, group in groups.items()
-    ]  # fmt: skip
-
-
-def statements(allocations: Sequence[Row], centers: Sequence[Row]) -> list[Row]:
-    """Write the statements' lines."""
-    register = {row["id"]: row for row in centers}
-    found = []
-    for (center, period, currency), group in _group(allocations, "cost_center", "billing_period", "currency").items():
-        if center is None:
-            continue
-        row = {
-            "cost_center": center,
-            "billing_period": period,
-            "currency": currency,
-            **_pick(register[center], "name", "parent", "owner_email", "mode"),
-        }
-        parts = (("direct", "TAR"), ("shared", "S"), ("commitment", "K"), ("central", "C"), ("suspense", "D"))
-        row |= {name: _sum((r for r in group if r["status"] in letters), "amount") for name, letters in parts}
-        row["total"] = sum((row[name] for name, _ in parts[:4]), Decimal(0))
-        row["budget"] = Decimal(2000) if (center, currency) == ("CC-0042", "USD") else None
-        found.append(row)
-    return found
-
-
-def scores(cells: Sequence[Row], allocations: Sequence[Row]) -> list[Row]:
-    """Score the cells in every scope."""
-    scopes: list[tuple[str, Callable[[Row], Any]]] = [
-        ("total", lambda r: ""),
-        ("account", lambda r: r["sub_account_id"]),
-        ("service", lambda r: r["service_name"]),
-        ("source", lambda r: r["source"]),
-        ("billing_period", lambda r: r["billing_period"]),
-    ]
-    found = []
-    for scope, name in scopes:
-        groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
-        for row in cells:
-            groups[(name(row) or "", row["currency"])].append(row)
-        found += [_score(scope, scope_id, currency, group) for (scope_id, currency), group in groups.items()]
-    for (center, currency), group in _group(allocations, "cost_center", "currency").items():
-        if center is not None:
-            ended = [
-                {"status": r["status"], "rows": r["rows"], "rows_positive": r["rows"], "effective_cost": r["amount"],
-                 "positive_cost": max(r["amount"], Decimal(0)), "compliance": "not_applicable", "tags": "{}"}
-                for r in group
-            ]  # fmt: skip
-            found.append(_score("cost_center", center, currency, ended))
-    return found
-
-
-def _score(scope: str, scope_id: str, currency: str, cells: Sequence[Row]) -> Row:
-    cost = {letter: _sum((r for r in cells if r["status"] == letter), "positive_cost") for letter in LETTERS}
-    rows = {letter: sum(r["rows"] for r in cells if r["status"] == letter) for letter in LETTERS}
-    whole = sum(cost.values(), Decimal(0))
-    unknown = _sum((r for r in cells if r["status"] in "DU" and r["tags"] is None), "positive_cost")
-    taggable = _sum((r for r in cells if r["status"] in "DU" and r["tags"] is not None), "positive_cost")
-    good, judged = (
-        _sum((r for r in cells if r["compliance"] in verdicts), "positive_cost")
-        for verdicts in (("pass",), ("pass", "fail", "unknown"))
-    )
-    done = {
-        name: sum((cost[x] for x in letters), Decimal(0))
-        for name, letters in (("all", "TARSKC"), ("direct", "TAR"), ("allocation", "TARSK"))
-    }
-    row: Row = {
-        "scope": scope, "scope_id": scope_id, "currency": currency, "rows": sum(rows.values()), "cost": _sum(cells),
-        "positive_cost": whole, "credits": _sum(r for r in cells if r["effective_cost"] < 0), "unknown_cost": unknown,
-        "compliant_cost": good, "taggable_cost": taggable, "allocatability": percentage(done["all"], whole),
-        "low": percentage(done["all"], whole), "high": percentage(done["all"] + unknown, whole),
-        "direct_coverage": percentage(done["direct"], whole), "allocation_coverage": percentage(done["allocation"], whole),
-        "tag_compliance": percentage(good, judged), "unallocated": percentage(cost["D"] + cost["U"], whole),
-        "ceiling": percentage(done["all"] + taggable, whole),
-    }  # fmt: skip
-    shares, row_shares = percentages(cost), percentages({k: Decimal(v) for k, v in rows.items()})
-    for letter in LETTERS:
-        x = letter.lower()
-        row |= {
-            f"cost_{x}": cost[letter],
-            f"share_{x}": shares[letter],
-            f"rows_{x}": rows[letter],
-            f"rows_share_{x}": row_shares[letter],
-        }
-    return row
-
-
 def finding(**values: Any) -> Row:
     """One finding; its fingerprint from requirement and subject."""
     row: Row = {
@@ -407,9 +264,9 @@ def _verdicts(findings: Sequence[Row]) -> list[Row]:
             **dict(zip(keys, key, strict=True)),
             "subjects": len(group),
             "rows": sum(r["rows"] for r in group),
-            "cost": _sum(group, "cost"),
+            "cost": total(group, "cost"),
         }
-        for key, group in _group(findings, *keys).items()
+        for key, group in group_by(findings, *keys).items()
     ]
     passed = ("core-tags/cost_center", "core-tags", "high", "Every billable resource names who pays", "pass")
     found += [
@@ -511,18 +368,3 @@ def _snapshot(folder: Path, source: str, charges: Sequence[Row]) -> SnapshotFile
     write_table(files["tag_sets"], tables.TAG_SETS, [{"tag_set": 0, "text": "{}", "tags": []}])
     write_table(files["rejects"], tables.REJECTS, [])
     return SnapshotFiles(source, **files)
-
-
-def _group(rows: Iterable[Row], *keys: str) -> dict[tuple[Any, ...], list[Row]]:
-    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[tuple(row[k] for k in keys)].append(row)
-    return groups
-
-
-def _sum(rows: Iterable[Row], column: str = "effective_cost") -> Decimal:
-    return sum((row[column] for row in rows), Decimal(0))
-
-
-def _pick(row: Mapping[str, Any], *names: str) -> Row:
-    return {name: row[name] for name in names}

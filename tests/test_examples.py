@@ -49,8 +49,9 @@ def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 def charges(source: str) -> Iterator[dict[str, Any]]:
     """Read a source's bill without governor: csv and pyarrow, text and decimals."""
     below = ACME / "bills"
-    single = below / "examplecorp" / f"{source.removeprefix('examplecorp-')}.csv.gz"
-    for file in [single] if single.exists() else sorted((below / source).rglob("part-*")):
+    company, _, provider = source.rpartition("-")
+    files = [below / company / f"{provider}.csv.gz"] if company else sorted((below / source).rglob("part-*"))
+    for file in files:
         if file.suffix == ".parquet":
             yield from pq.read_table(file, partitioning=None).to_pylist()
             continue

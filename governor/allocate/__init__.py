@@ -13,7 +13,7 @@ from governor import tables
 from governor.allocate.classify import classify
 from governor.allocate.pools import PoolAmount, Scope, Share, divide
 from governor.engine.duckdb import Engine
-from governor.model import DIRECT
+from governor.model import DIRECT, Gap
 from governor.money import EXACT, text
 from governor.policy.plan import Plan
 
@@ -45,6 +45,18 @@ def allocate(
     _fall_back(engine, shares)
     _write(engine, plan.basis, shares)
     _assert_conserved(engine, plan.basis)
+
+
+def unread_gaps(plan: Plan, missing: Mapping[str, Collection[str]]) -> list[Gap]:
+    """Say once per source and column which clauses its absence kept from claiming anything."""
+    gaps = []
+    for source, columns in sorted(missing.items()):
+        for column in sorted(columns):
+            blind = [f"{a.policy.id}/{c.id}" for a in plan.allocation for c in a.clauses if column in c.reads]
+            if blind:
+                detail = f"column {column} was not delivered, so these claim nothing: {', '.join(blind)}"
+                gaps.append(Gap(source, column, "missing_column", detail))
+    return gaps
 
 
 def _pool_amounts(engine: Engine, basis: str) -> list[PoolAmount]:

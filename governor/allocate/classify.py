@@ -83,7 +83,7 @@ def _centers(engine: Engine) -> dict[str, set[date]]:
 def _terms(plans: Sequence[AllocationPlan]) -> list[tuple[date, date]]:
     """Give each policy the days from its effective_from to the next one's."""
     starts = [plan.policy.effective_from for plan in plans]
-    return list(zip(starts, [*starts[1:], date.max], strict=True))
+    return list(zip(starts, [*starts[1:], date.max][: len(starts)], strict=True))
 
 
 def _term(start: date, end: date, days: Sequence[date]) -> str:
@@ -131,7 +131,8 @@ def _claim(
         target = compiler.sql(clause.to)
         terms.append(compiler.found(CENTERS, target) if centers is not None else f"{target} IS NOT NULL")
         sql_status = _level(clause.to)
-    return Claim(" AND ".join(terms) or "TRUE", sql_status, target, clause.id, plan.policy.id, clause.pool)
+    reason = literal(clause.reason) if clause.reason else ""
+    return Claim(" AND ".join(terms) or "TRUE", sql_status, target, clause.id, plan.policy.id, clause.pool, reason)
 
 
 def _seen(where: Condition | None, compiler: Compiler, missing: Mapping[str, Collection[str]]) -> list[str]:

@@ -69,15 +69,19 @@ def _project(config_path: Path | None) -> int:
 
 
 def _bills(config_path: Path | None) -> int:
-    """Look at the bills' files and headers without reading them whole."""
+    """Look whether each bill's files are there; what they hold is judged by a run."""
     from governor.config import load
-    from governor.engine.ingest import inspect
     from governor.model import Refused
+    from governor.sources.billing import files
 
     config, wrong = load(config_path), 0
     for source in config.billing:
         try:
-            click.echo(printable(f"ok    {source.name}: {inspect(source, config.root)}"))
+            found = files.find(source.path, config.root, source.position)
+            size = sum(path.stat().st_size for path in found.files)
+            click.echo(
+                printable(f"ok    bill {source.name}: {len(found.files)} files, {size:,} bytes at {source.path}")
+            )
         except Refused as refused:
             wrong += _say(refused)
     return wrong

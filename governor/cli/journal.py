@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from governor.cli import CLEAN, COULD_NOT_RUN, INCOMPLETE
+from governor.cli import CLEAN, INCOMPLETE
 from governor.cli.options import config_option, open_run, run_option
 
 
@@ -26,9 +26,6 @@ def draft(period: str, config_path: Path | None, ref: str, target: str, out: Pat
     from governor.journals import FORMATS, draft_journal, write
 
     config, run = open_run(config_path, ref)
-    if config.journal is None:
-        click.echo(f"{config.file} J001 no journal settings; add journal: {{clearing_account: ...}}", err=True)
-        return COULD_NOT_RUN
     journal = draft_journal(run, period, config.journal)
     folder = out or config.out
     folder.mkdir(parents=True, exist_ok=True)

@@ -100,7 +100,7 @@ def test(config_path: Path | None, as_of: date) -> int:
 
 
 @command.command("new")
-@click.argument("kind", type=click.Choice(KINDS, case_sensitive=False))
+@click.argument("kind", type=click.Choice(KINDS))
 @click.argument("file", type=click.Path(path_type=Path))
 def new(kind: str, file: Path) -> int:
     """Write a policy of KIND with its tests to FILE, to start from."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from governor.ledger.read import Run
 
 SEVERITIES = ("low", "medium", "high", "critical")
-NOTICES = ("rounded_double",)  # gaps that are told, and hide nothing
 
 
 @click.command("run")
@@ -82,9 +81,7 @@ def exit_code(run: Run, fail_on: str = "low") -> int:
 
     An incomplete run is never clean and never merely violated: what it could not see may be worse.
     """
-    tolerance = int(run.manifest["parameters"]["gap_tolerance"])
-    gaps = [g for g in run.rows("gaps") if g["reason"] not in NOTICES]
-    if any(g["rows"] == 0 or g["rows"] > tolerance for g in gaps):
+    if run.incomplete:
         return INCOMPLETE
     blocking = set(SEVERITIES[SEVERITIES.index(fail_on) :])
     failed = run.table("findings", ["verdict", "severity"]).to_pylist()

@@ -71,7 +71,7 @@ def ingest(
             segments = _segments(inputs, kept, defaults, source)
             surveyed = _survey(engine, segments, source, scratch, told)
             raw_tags = list_tags(engine, segments, scratch)
-        with open_engine(work=out, read=folders, threads=1, memory_mb=memory_mb) as engine:
+        with open_engine(work=out, read=folders, memory_mb=memory_mb, ordered=True) as engine:
             tables = [out / f"{name}.parquet" for name in ("charges", "tag_sets", "rejects")]
             tags = identify(engine, raw_tags, scratch, tables[1])
             parts = [Part(s, v, r, tags) for s, (v, r) in zip(segments, surveyed, strict=True)]
@@ -79,9 +79,9 @@ def ingest(
             try:
                 write_charges(engine, parts, tables[0])
                 write_rejects(engine, parts, source.name, tables[2])
+                counts = reconcile(engine, parts, tables[0], tables[2])
             except duckdb.Error as error:
                 raise Refused(*blame(engine, segments, error)) from error
-            counts = reconcile(engine, parts, tables[0], tables[2])
             gaps = find_gaps(engine, parts, source.name, tables[0], tables[2])
             told("write", 1, 1)
     finally:

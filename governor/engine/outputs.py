@@ -135,15 +135,20 @@ def build(engine: Engine, plan: Plan) -> None:
     )
     engine.execute(f"""
         CREATE TABLE cost_centers AS
-        WITH named AS (
-            SELECT id, name, parent, owner_email, mode, row_number() OVER (
-                PARTITION BY id ORDER BY valid_from DESC NULLS LAST, valid_to DESC NULLS FIRST) AS n
-            FROM register_cost_centers)
+        WITH periods AS (
+            SELECT DISTINCT billing_period, last_day((billing_period || '-01')::DATE) AS last FROM allocations),
+        named AS (
+            SELECT id, name, parent, owner_email, mode, billing_period, row_number() OVER (
+                PARTITION BY id, billing_period ORDER BY
+                    coalesce(valid_from <= last, TRUE) AND coalesce(valid_to >= last, TRUE) DESC,
+                    valid_from DESC NULLS LAST, valid_to DESC NULLS FIRST) AS n
+            FROM register_cost_centers, periods)
         SELECT a.cost_center, any_value(n.name) AS name, any_value(n.parent) AS parent,
             any_value(n.owner_email) AS owner_email, any_value(n.mode) AS mode, a.billing_period, a.currency,
             {components},
             any_value(b.amount) AS budget
-        FROM allocations a LEFT JOIN named n ON n.id = a.cost_center AND n.n = 1
+        FROM allocations a LEFT JOIN named n
+                ON n.id = a.cost_center AND n.billing_period = a.billing_period AND n.n = 1
             LEFT JOIN budgets b ON b.cost_center = a.cost_center AND b.period = a.billing_period
                 AND b.currency = a.currency
         WHERE a.cost_center IS NOT NULL

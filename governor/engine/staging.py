@@ -99,7 +99,7 @@ class Stage:
             plain = self.scratch / f"unpacked-{index}.csv"
             try:
                 files.unpack(path, name, plain)
-                if files.kind(plain, name.removesuffix(".gz")) != "csv":
+                if files.kind(plain, name, packed=True) != "csv":
                     raise Refused(Problem(Position(name), "B005", "holds no CSV", "deliver CSV.gz or Parquet"))
                 return self._csv(plain, name, common)
             finally:

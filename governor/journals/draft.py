@@ -34,7 +34,6 @@ from governor.journals.rounding import Parts, round_lines
 from governor.ledger.read import Run
 from governor.model import Position, Problem, Refused
 
-_NOTICES = ("rounded_double",)  # gaps that are told, and hide nothing
 Row = Mapping[str, Any]
 
 
@@ -72,7 +71,7 @@ def draft_journal(run: Run, period: str, settings: JournalSettings | None) -> Jo
         run_number=run.number,
         entries=entries,
         controls=tuple(_controls(run, totals, centers, recipients, entries)),
-        incomplete=_incomplete(run, gaps),
+        incomplete=run.incomplete,
         gaps=tuple(f"{gap['source']}, {gap['scope']}: {gap['reason']}: {gap['detail']}" for gap in gaps),
         notes=tuple(recipient.note for _, recipient in sorted(recipients.items()) if recipient.note),
     )
@@ -240,9 +239,3 @@ def _controls(
             posted=posted,
             rounding=money.EXACT.subtract(posted, charged),
         )
-
-
-def _incomplete(run: Run, gaps: Iterable[Row]) -> bool:
-    tolerance = int(run.manifest["parameters"].get("gap_tolerance", 0))
-    hiding = [gap for gap in gaps if gap["reason"] not in _NOTICES]
-    return any(gap["rows"] == 0 or gap["rows"] > tolerance for gap in hiding)

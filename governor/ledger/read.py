@@ -24,6 +24,7 @@ from governor.model import Position, Problem, Refused
 
 FIRST_SEEN = ("fingerprint", "first_seen")
 LISTED = 10  # runs named in a message
+NOTICES = ("rounded_double",)  # gaps that are told, and hide nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,13 @@ class Run:
     def digest(self) -> str:
         """The sha256 of manifest.json: it fixes this run and, through `previous`, every run before it."""
         return str(self.receipt["manifest"])
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether gaps beyond the tolerance keep this run from being the whole truth."""
+        tolerance = int(self.manifest["parameters"].get("gap_tolerance", 0))
+        hiding = [gap["rows"] for gap in self.rows("gaps", ["reason", "rows"]) if gap["reason"] not in NOTICES]
+        return any(rows == 0 or rows > tolerance for rows in hiding)
 
     @property
     def content(self) -> str:

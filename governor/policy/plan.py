@@ -78,6 +78,13 @@ class Clause:
     owner: str = ""
     pool: str = ""
     expires: date | None = None
+    reason: str = ""  # why the cost is central, who approved it and until when
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The charge columns it claims by. A bill without commitments' columns has none: that decides nothing."""
+        conditions = () if self.kind == "commitments" else (self.where, self.to)
+        return frozenset[str]().union(*(condition_reads(c) for c in conditions if c))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +97,7 @@ class AllocationPlan:
     @property
     def reads(self) -> frozenset[str]:
         """The charge columns that decide who pays."""
-        judged = (clause for clause in self.clauses if clause.kind != "commitments")
-        conditions = [c for clause in judged for c in (clause.where, clause.to) if c]
-        return frozenset[str]().union(*(condition_reads(c) for c in conditions))
+        return frozenset[str]().union(*(clause.reads for clause in self.clauses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +289,15 @@ class _Planner:
         for central in policy.central:
             where = self.condition(central.where)
             clauses["central"].append(
-                Clause(central.id, "central", central.position, where, owner=central.owner, expires=central.expires)
+                Clause(
+                    central.id,
+                    "central",
+                    central.position,
+                    where,
+                    owner=central.owner,
+                    expires=central.expires,
+                    reason=f"{central.reason}; approved by {central.approved_by} until {central.expires}",
+                )
             )
         for pool in policy.pools:
             if pool.where is not None:

@@ -93,9 +93,8 @@ def _chart(lines: Sequence[Line]) -> list[Bar]:
 
 def _service_chart(rows: Sequence[Row]) -> list[Bar]:
     """The costliest services as bars; the table below the chart has the others."""
-    return [
-        (row["scope_id"] or "(none named)", "", [("cost", "pcost", row["cost"])], row["cost"]) for row in rows[:CHARTED]
-    ]
+    costly = [row for row in rows[:CHARTED] if row["cost"] > 0]
+    return [(row["scope_id"] or "(none named)", "", [("cost", "pcost", row["cost"])], row["cost"]) for row in costly]
 
 
 def _parts(sums: Row, allocations: Iterable[Row]) -> Row:
@@ -147,11 +146,13 @@ def _pools(allocations: Sequence[Row], limit: int) -> list[Row]:
 
 
 def _division(period: str, source: str, rows: Sequence[Row], limit: int) -> Row:
+    totals = {row["weight_total"] for row in rows}
     ranked = sorted(rows, key=lambda r: (-abs(r["amount"]), r["cost_center"] or "", r["status"]))
     return {
         "period": period,
         "source": source,
         "amount": figures.add(row["amount"] for row in rows),
+        "weight_total": totals.pop() if len(totals) == 1 else None,
         "shares": shown("allocations", ranked, limit, "amount"),
     }
 

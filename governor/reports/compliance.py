@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow.compute as pc
+
 from governor.ledger.read import Run
 from governor.model import SEVERITIES, Status, Verdict
 from governor.reports import figures
 from governor.reports.figures import Row
-from governor.reports.shown import Shown, shown
+from governor.reports.shown import Shown, shown, shown_table
 
 FEW = 300  # rows of the side tables
 
@@ -16,14 +18,14 @@ FEW = 300  # rows of the side tables
 def view(run: Run, limit: int) -> dict[str, Any]:
     """Gather the page's tables, none with more rows than the limit."""
     findings = figures.ranked_findings(run)
-    conflicts = [row for row in findings if row["requirement"].endswith(".conflict")]
+    conflicts = findings.filter(pc.ends_with(findings["requirement"], ".conflict"))
     few = min(limit, FEW)
     return {
         "blocks": [*(_block(run, currency, few) for currency in figures.currencies(run)), *_combined(run)],
         "counts": figures.verdict_counts(run),
         "requirements": _requirements(run),
-        "findings": shown("findings", findings, limit, "cost"),
-        "conflicts": shown("findings", conflicts, few, "cost"),
+        "findings": shown_table("findings", findings, limit, "cost"),
+        "conflicts": shown_table("findings", conflicts, few, "cost"),
         "waivers": run.rows("waivers"),
         "rejects": shown("rejects", run.rows("rejects"), few),
     }

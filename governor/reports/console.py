@@ -63,8 +63,8 @@ def render(run: Run, reports: Sequence[Path] = ()) -> str:
 def findings_lines(run: Run, limit: int) -> list[str]:
     """List the findings that cost most as one line each; the last line counts those left out."""
     ranked = figures.ranked_findings(run)
-    lines = [_finding(safe(row)) for row in ranked[:limit]]
-    left = len(ranked) - len(lines)
+    lines = [_finding(safe(row)) for row in ranked.slice(0, limit).to_pylist()]
+    left = ranked.num_rows - len(lines)
     if left > 0:
         lines.append(f"and {display.plural(left, 'more finding')}; findings.csv has them all")
     return lines
@@ -156,7 +156,7 @@ def _summary(run: Run, reports: Sequence[Path], width: int) -> Iterator[Renderab
     yield from _top(run)
     gaps = [safe(row) for row in run.rows("gaps")]
     if gaps:
-        word = "Incomplete" if figures.incomplete(run) else "Noted"
+        word = "Incomplete" if run.incomplete else "Noted"
         yield Text(f"\n{word}: {display.plural(len(gaps), 'gap')}", style="bold yellow")
         yield from (_indented(_gap(row)) for row in gaps)
     if reports:

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from governor import money
 from governor.ledger.read import Run
 from governor.model import SEVERITIES, Verdict
 
 Row = dict[str, Any]
 FOUND = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.GRACE, Verdict.WAIVED)
-NOTICES = ("rounded_double",)  # gaps that are told, and hide nothing
 ZERO = Decimal(0)
 
 
@@ -45,16 +47,9 @@ def periods(run: Run) -> list[str]:
     return sorted({row["billing_period"] for row in run.rows("totals")} - {""})
 
 
-def incomplete(run: Run) -> bool:
-    """Tell whether gaps hide more than the tolerance of governor.yaml allows. A notice hides nothing."""
-    tolerance = int(run.manifest["parameters"]["gap_tolerance"])
-    gaps = [row for row in run.rows("gaps") if row["reason"] not in NOTICES]
-    return any(row["rows"] == 0 or row["rows"] > tolerance for row in gaps)
-
-
 def account_names(run: Run) -> dict[str, str]:
     """Name the accounts as the register does."""
-    return {row["account_id"]: row["name"] or "" for row in run.rows("register_accounts")}
+    return {row["account_id"]: _name(row["name"], row["account_id"]) for row in run.rows("register_accounts")}
 
 
 def basis(run: Run) -> str:
@@ -88,34 +83,34 @@ def combined_score(run: Run) -> Row | None:
     return next((row for row in run.rows("scores") if row["scope"] == "combined"), None)
 
 
-def ranked_findings(run: Run) -> list[Row]:
-    """List the findings as people should take them up: open before waived, the most money first.
+def ranked_findings(run: Run) -> pa.Table:
+    """Order the findings as people should take them up: open before waived, the most money first.
 
     The reporting currency comes before the others, because amounts of two currencies can't be compared; equal money is
-    ordered by severity, then by requirement and subject.
+    ordered by severity, then by requirement and subject. A table, not rows: a run may have very many.
     """
-    places = {currency: place for place, currency in enumerate(currencies(run))}
-    weight = {severity: place for place, severity in enumerate(reversed(SEVERITIES))}
-    last = len(places)
-
-    def order(row: Row) -> tuple[Any, ...]:
-        waived = row["verdict"] == Verdict.WAIVED
-        place = places.get(row["currency"], last)
-        return (waived, place, -row["cost"], weight[row["severity"]], row["requirement"], row["subject"], row["source"])
-
-    return sorted(run.rows("findings"), key=order)
+    table = run.table("findings")
+    table = table.append_column("waived", pc.equal(table["verdict"], Verdict.WAIVED))
+    table = table.append_column("place", pc.index_in(table["currency"], pa.array(currencies(run), pa.string())))
+    table = table.append_column("weight", pc.index_in(table["severity"], pa.array(SEVERITIES, pa.string())))
+    first, most = "ascending", "descending"
+    order = [("waived", first), ("place", first), ("cost", most), ("weight", most)]
+    order += [(name, first) for name in ("requirement", "subject", "source", "fingerprint")]
+    return table.take(pc.sort_indices(table, order))
 
 
 def most_expensive(run: Run, limit: int) -> list[Row]:
     """List the most expensive findings that nobody has waived."""
-    return [row for row in ranked_findings(run) if row["verdict"] != Verdict.WAIVED][:limit]
+    ranked = ranked_findings(run)
+    rows: list[Row] = ranked.filter(pc.invert(ranked["waived"])).slice(0, limit).to_pylist()
+    return rows
 
 
 def verdict_counts(run: Run) -> dict[str, int]:
     """Count what was judged by verdict: findings one by one, and from the evidence those that are no finding."""
     counts = dict.fromkeys((str(v) for v in Verdict), 0)
-    for row in run.rows("findings"):
-        counts[row["verdict"]] += 1
+    for each in pc.value_counts(run.table("findings", ("verdict",))["verdict"]).to_pylist():
+        counts[each["values"]] += each["counts"]
     for row in run.rows("verdicts"):
         if row["verdict"] not in FOUND:
             counts[row["verdict"]] += row["subjects"]
@@ -161,7 +156,7 @@ def line(rows: Sequence[Row]) -> Line:
     budgeted = [r for r in rows if r["budget"] is not None]
     return Line(
         cost_center=last["cost_center"],
-        name=last["name"] or "",
+        name=_name(last["name"], last["cost_center"]),
         parent=last["parent"] or "",
         owner=last["owner_email"] or "",
         mode=last["mode"] or "",
@@ -171,6 +166,11 @@ def line(rows: Sequence[Row]) -> Line:
         budgeted=add(r["total"] for r in budgeted),
         **{part: add(r[part] for r in rows) for part in PARTS},
     )
+
+
+def _name(name: str | None, id_: str) -> str:
+    """Give the name of a cost center or account where it says more than the id."""
+    return name if name and name != id_ else ""
 
 
 def statement(run: Run, currency: str) -> list[Line]:
@@ -210,7 +210,9 @@ def hierarchy(run: Run, lines: Sequence[Line]) -> list[Node]:
     A cycle of parents can't be rolled up: whoever closes it is taken as a root, so no money is counted twice or lost.
     """
     own = {each.cost_center: each for each in lines}
-    names = {r["id"]: r["name"] or "" for r in run.rows("register_cost_centers")} | {i: o.name for i, o in own.items()}
+    names = {r["id"]: _name(r["name"], r["id"]) for r in run.rows("register_cost_centers")} | {
+        i: o.name for i, o in own.items()
+    }
     registered = {r["id"]: r["parent"] or "" for r in run.rows("register_cost_centers")}
     parents = registered | {i: o.parent for i, o in own.items()}
     children: dict[str, set[str]] = {}

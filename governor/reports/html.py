@@ -128,7 +128,7 @@ def _shared(run: Run) -> dict[str, Any]:
         "policies": run.rows("policies"),
         "inputs": _inputs(run),
         "gaps": run.rows("gaps"),
-        "incomplete": figures.incomplete(run),
+        "incomplete": run.incomplete,
     }
 
 

@@ -50,7 +50,7 @@ def summary(run: Run) -> dict[str, Any]:
             "reporting_currency": reporting,
             "cost_basis": figures.basis(run),
             "governor": run.manifest["engine"]["governor"],
-            "complete": not figures.incomplete(run),
+            "complete": not run.incomplete,
         },
         "totals": [_total(row) for row in run.rows("totals")],
         "score": by_currency.get(reporting) or _score(None, reporting),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
+
 from governor.reports import figures
 
 
@@ -28,3 +30,10 @@ def shown(table: str, rows: Sequence[figures.Row], limit: int, money: str = "") 
         for currency in sorted({row["currency"] or "" for row in left} if money else ())
     ]
     return Shown(table, rows[:limit], len(left), tuple(sums))
+
+
+def shown_table(name: str, ranked: pa.Table, limit: int, money: str) -> Shown:
+    """Cut a ranked table at the limit, and make rows only of what is shown."""
+    left = ranked.slice(limit).select(["currency", money])
+    cut = shown(name, left.to_pylist(), 0, money)
+    return Shown(name, ranked.slice(0, limit).to_pylist(), cut.left, cut.left_money)

@@ -163,6 +163,15 @@ def test_account_entity_and_mode_are_those_of_the_period(
     assert list(journal.notes) == note
 
 
+def test_a_cost_center_that_begins_later_is_charged_as_it_first_was(make_run: MakeRun) -> None:
+    register = [
+        center("A", gl_account="8", valid_from=date(2026, 8, 1)),
+        center("A", gl_account="6", valid_from=date(2026, 6, 1), valid_to=date(2026, 7, 31)),
+    ]
+    [entry] = draft_journal(make_run([statement("A", "9")], register), "2026-05", SETTINGS).entries
+    assert entry.lines[0].account == "6"
+
+
 def test_what_a_ledger_may_refuse_is_noted(make_run: MakeRun) -> None:
     run = make_run([statement("A", "1"), statement("N", "1")], [center("A", valid_from=date(2026, 6, 1))])
     assert draft_journal(run, "2026-05", SETTINGS).notes == (

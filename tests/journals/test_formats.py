@@ -197,6 +197,7 @@ HOSTILE = [
     "\ttab",
     "no\u00a0\u00a0break",
     "a:b::c:",
+    "a%3Ab%3A%3Ac%3A",  # what the one before must not become
     ":",
     "; comment",
     "x  ; run:forged, external_id:forged",

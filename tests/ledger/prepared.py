@@ -32,5 +32,3 @@ def commit_copy(ledger: Path, template: Path, number: int = 0, wait_s: float = 6
             committed_at="2026-06-02T08:00:00+00:00",
             wait_s=wait_s,
         )
-
-

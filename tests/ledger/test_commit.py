@@ -82,7 +82,11 @@ def test_the_receipt_says_who_and_when(ledger):
     """The clock is in the receipt, taken from the argument, and nowhere in the manifest."""
     run = build_run(ledger, committed_at="2031-02-03T04:05:06+00:00")
     assert run.receipt["committed_at"] == "2031-02-03T04:05:06+00:00"
-    assert (run.receipt["host"], run.receipt["pid"], run.receipt["governor"]) == (socket.gethostname(), os.getpid(), "0.1.0")
+    assert (run.receipt["host"], run.receipt["pid"], run.receipt["governor"]) == (
+        socket.gethostname(),
+        os.getpid(),
+        "0.1.0",
+    )
     assert b"2031" not in (run.folder / "manifest.json").read_bytes()
 
 
@@ -120,7 +124,9 @@ def test_a_corrected_tag_is_another_delivery(ledger, template, tmp_path):
     """Charges point to tag sets by number, so their bytes can stay when a tag changes; the delivery is still another."""
     corrected = tmp_path / "corrected"
     shutil.copytree(template, corrected)
-    row = pa.Table.from_pylist([{"tag_set": 0, "text": '{"a":"b"}', "tags": [("a", "b")]}], arrow_schema(tables.TAG_SETS))
+    row = pa.Table.from_pylist(
+        [{"tag_set": 0, "text": '{"a":"b"}', "tags": [("a", "b")]}], arrow_schema(tables.TAG_SETS)
+    )
     pq.write_table(row, corrected / "aws-tag_sets.parquet")
     before, after = (commit_copy(ledger, folder).snapshot_paths("aws") for folder in (template, corrected))
     assert digest_file(before.charges) == digest_file(after.charges)
@@ -208,7 +214,9 @@ def test_a_ledger_that_is_a_file_is_refused(tmp_path, template):
     (tmp_path / "file").write_text("x")
     assert " L001 the ledger is not a folder" in refusal(lambda: commit_copy(tmp_path / "file", template))
     assert " L001 " in refusal(lambda: open_run(tmp_path / "file"))
-    assert " L002 the ledger can't be written: Not a directory" in refusal(lambda: commit_copy(tmp_path / "file" / "x", template))
+    assert " L002 the ledger can't be written: Not a directory" in refusal(
+        lambda: commit_copy(tmp_path / "file" / "x", template)
+    )
 
 
 @pytest.mark.parametrize(

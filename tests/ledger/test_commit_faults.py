@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+from pathlib import Path
 
 import pytest
 
@@ -96,8 +97,8 @@ def test_nothing_is_shown_before_it_is_on_disk(ledger, template, monkeypatch):
         events.append(os.fstat(descriptor).st_ino)
 
     def record_rename(source, target, **kwargs):
-        if os.path.isdir(source):
-            shown = {os.stat(source).st_ino, *(entry.inode() for entry in os.scandir(source))}
+        if Path(source).is_dir():
+            shown = {Path(source).stat().st_ino, *(entry.inode() for entry in os.scandir(source))}
             assert shown <= set(events), f"{target} is shown before it is on disk"
         rename(source, target, **kwargs)
         events.append(str(target))
@@ -106,7 +107,7 @@ def test_nothing_is_shown_before_it_is_on_disk(ledger, template, monkeypatch):
     monkeypatch.setattr(os, "rename", record_rename)
     run = commit_copy(ledger, template)
     snapshot = str(run.snapshot_paths("aws").charges.parent)
-    runs, snapshots = (os.stat(ledger / name).st_ino for name in ("runs", "snapshots"))
+    runs, snapshots = ((ledger / name).stat().st_ino for name in ("runs", "snapshots"))
     shown = events.index(str(run.folder))
     assert snapshots in events[events.index(snapshot) : shown], "a run names a snapshot that a power cut can take away"
     assert events[shown + 1] == runs, "acknowledged before its name is on disk"

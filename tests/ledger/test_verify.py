@@ -51,7 +51,9 @@ def test_a_whole_ledger_has_no_problem(original, copy):
     assert verify(original) == verify(copy) == []
 
 
-@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow, id="each byte"), pytest.param(61, id="some")])
+@pytest.mark.parametrize(
+    "stride", [pytest.param(1, marks=pytest.mark.slow, id="each byte"), pytest.param(61, id="some")]
+)
 @pytest.mark.parametrize(
     ("count", "pattern"),
     [
@@ -246,7 +248,14 @@ def test_staging_folders_are_no_part_of_the_ledger(copy):
         ({"more": 1}, "L032"),
         ({"outputs": {"../../x": {"sha256": "0" * 64, "rows": 0, "bytes": 0}}}, "L032"),
         ({"outputs": {"x": {"sha256": "0" * 64, "rows": 0}}}, "L032"),
-        ({"snapshots": {"aws": {"folder": "../../../etc", "charges": "0" * 64, "rejects": "0" * 64, "tag_sets": "0" * 64}}}, "L032"),
+        (
+            {
+                "snapshots": {
+                    "aws": {"folder": "../../../etc", "charges": "0" * 64, "rejects": "0" * 64, "tag_sets": "0" * 64}
+                }
+            },
+            "L032",
+        ),
         ({"previous": 7}, "L032"),
         ({"inputs": ["x"]}, "L032"),
         ({"number": 7}, "L033"),
@@ -286,7 +295,11 @@ def test_an_auditor_needs_sha256sum_alone(copy, root):
     assert "FAILED" not in good.stdout
     assert "broken" not in good.stdout
     assert runs(copy)[-1].digest in good.stdout
-    for path in ("runs/000002/cells.parquet", next((copy / "snapshots").glob("*/charges.parquet")), "runs/000001/manifest.json"):
+    for path in (
+        "runs/000002/cells.parquet",
+        next((copy / "snapshots").glob("*/charges.parquet")),
+        "runs/000001/manifest.json",
+    ):
         target = copy / path
         data = target.read_bytes()
         target.write_bytes(data[:-2] + b"!" + data[-1:])

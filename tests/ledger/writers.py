@@ -64,7 +64,12 @@ def inspect(ledger: Path, lines: list[str], before: list[int]) -> dict[str, obje
     lost = [line for line in lines if line not in {f"{n} {load(ledger, n).digest}" for n in now}]
     problems = [str(problem) for problem in verify(ledger)] if now else []
     unacknowledged = len(now) - len(before) - len(lines)  # a kill after the rename, before anyone heard of it
-    return {"lost": lost, "problems": problems, "more_than_one": unacknowledged > 1, "forgotten": not set(before) <= set(now)}
+    return {
+        "lost": lost,
+        "problems": problems,
+        "more_than_one": unacknowledged > 1,
+        "forgotten": not set(before) <= set(now),
+    }
 
 
 def kill_at_random(ledger: Path, template: Path, kills: int, seed: int) -> dict[str, object]:
@@ -140,7 +145,11 @@ def race(ledger: Path, template: Path, writers: int, count: int) -> dict[str, ob
     while len(seen) < writers * count and _alive(children[-1][0]):
         seen |= {load(ledger, n).number for n in numbers(ledger)}  # raises on anything partial
     ended = [acknowledged(*child) for child in children]
-    return {"lines": [line for lines, _ in ended for line in lines], "codes": [code for _, code in ended], "seen": len(seen)}
+    return {
+        "lines": [line for lines, _ in ended for line in lines],
+        "codes": [code for _, code in ended],
+        "seen": len(seen),
+    }
 
 
 def _alive(child: int) -> bool:

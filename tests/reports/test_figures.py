@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governor import money
+from governor import money, tables
 from governor.ledger.read import Run
-from governor.reports import charts, display, figures
+from governor.reports import FORMATS, REPORTS, charts, display, figures, html
 from tests.run_builder import DEFAULT_PARAMETERS, build_run, default_rows
 
 AMOUNTS = st.decimals(min_value=-(10**13), max_value=10**13, places=24)
@@ -68,7 +69,7 @@ def test_a_budget_is_compared_with_the_periods_that_have_one(tmp_path: Path) -> 
 
 def test_findings_are_ranked_by_open_then_currency_then_money(run: Run) -> None:
     """People take up the most money first; amounts of two currencies are never compared."""
-    ranked = figures.ranked_findings(run)
+    ranked = figures.ranked_findings(run).to_pylist()
     keys = [(f["verdict"] == "waived", f["currency"] != "USD", -f["cost"]) for f in ranked]
     assert keys == sorted(keys)
     assert len(ranked) == len(run.rows("findings"))
@@ -143,3 +144,11 @@ def test_visible_text_is_one_line_without_hidden_characters(text: str) -> None:
 def test_long_values_are_cut_and_say_so() -> None:
     """Ten thousand characters don't become ten thousand characters of a page."""
     assert display.visible("x" * 10_000) == "x" * display.LONGEST + "\u2026 (10,000 characters)"
+
+
+def test_every_format_can_render() -> None:
+    """The registry names modules that exist and do what their kind does."""
+    for name, module in FORMATS.items():
+        assert callable(importlib.import_module(module).render), name
+    assert set(html.VIEWS) == set(REPORTS)
+    assert {table for names in REPORTS.values() for table in names} <= set(tables.RUN)

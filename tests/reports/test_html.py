@@ -104,6 +104,7 @@ def test_pools_show_the_weights_that_made_the_shares(pages: dict[str, str]) -> N
     assert page.tables["pool-c0-1-1"][1:] == [
         ["CC-0042", "proportional", "1,638.6250001", "64.14\N{NO-BREAK SPACE}%", "160.36"],
         ["CC-0077", "proportional", "916.05", "35.86\N{NO-BREAK SPACE}%", "89.65"],
+        ["All", "", "2,554.6750001", "100.00\N{NO-BREAK SPACE}%", "250.01"],
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import random
 from collections import Counter
 from datetime import UTC, date, datetime
@@ -15,13 +16,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.bills import ROW, charges, first, refused, rejects, rows, tags, take, to_csv, to_parquet
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from governor import money, tables
 from governor.sources.billing.focus import CAME_WITH, detect
 from governor.sources.billing.layout import fold
+from tests.bills import ROW, charges, first, refused, rejects, rows, tags, take, to_csv, to_parquet
 
 VERSIONS = {
     "1.0": {},
@@ -113,7 +114,9 @@ def test_files_of_several_versions_and_kinds_make_one_delivery(tmp_path):
     (bill / "_SUCCESS").touch()
     (bill / "manifest.json").write_text("{}")
     delivery = take("bill", tmp_path)
-    assert [(row["file"], row["row"], str(row["billed_cost"].normalize()), row["invoice_id"]) for row in charges(delivery)] == [
+    assert [
+        (row["file"], row["row"], str(row["billed_cost"].normalize()), row["invoice_id"]) for row in charges(delivery)
+    ] == [
         (0, 1, "1.25", None),
         (1, 1, "1.25", "INV"),
         (2, 1, "3.1", None),
@@ -150,6 +153,7 @@ AMOUNTS = {
     "-99999999999999": "-99999999999999",
     "9.99999999999999999999999999999e13": "99999999999999.9999999999999999",
     "1E+13": "10000000000000",
+    "-9.9999999999999e13": "-99999999999999",  # the sum, too, must have 14 digits at most
 }
 
 
@@ -240,7 +244,9 @@ TYPED_MOMENTS = [
 @pytest.mark.parametrize(("kind", "value"), TYPED_MOMENTS)
 def test_typed_moments_are_read_as_utc(kind, value, tmp_path):
     table = rows({"ChargePeriodStart": value})
-    got = first(take(to_parquet(tmp_path / "b.parquet", table, ChargePeriodStart=kind), tmp_path), "charge_period_start")
+    got = first(
+        take(to_parquet(tmp_path / "b.parquet", table, ChargePeriodStart=kind), tmp_path), "charge_period_start"
+    )
     assert got == datetime(2026, 9, 1, 0 if kind == pa.date32() else 5)
 
 
@@ -254,7 +260,7 @@ def test_int96_moments_are_read(tmp_path):
 
 TYPED_AMOUNTS = [
     (pa.decimal128(18, 10), Decimal("-0.0000000001")),
-    (pa.decimal128(38, 0), Decimal("12345678901234")),
+    (pa.decimal128(38, 0), Decimal(12345678901234)),
     (pa.decimal128(38, 18), Decimal("1.000000000000000001")),
     (pa.decimal128(38, 30), Decimal("0.123456789012345678901234")),
     (pa.int32(), -5),
@@ -334,7 +340,10 @@ def test_equal_rows_are_all_kept(tmp_path):
 
 def test_defaults_fill_missing_columns_and_empty_fields(tmp_path):
     """By FOCUS name; a file that says something is never overruled."""
-    table = [{k: v for k, v in row.items() if k != "EffectiveCost"} for row in rows({"BillingCurrency": ""}, {"BillingCurrency": "EUR"})]
+    table = [
+        {k: v for k, v in row.items() if k != "EffectiveCost"}
+        for row in rows({"BillingCurrency": ""}, {"BillingCurrency": "EUR"})
+    ]
     delivery = take(
         to_csv(tmp_path / "b.csv", table),
         tmp_path,
@@ -358,7 +367,11 @@ def test_a_missing_mandatory_column_is_refused_with_its_name(name, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value", "what"),
-    [("BiledCost", "1", "did you mean BilledCost?"), ("BilledCost", "1,5", "isn't"), ("BillingPeriodStart", "x", "isn't")],
+    [
+        ("BiledCost", "1", "did you mean BilledCost?"),
+        ("BilledCost", "1,5", "the amount is formatted by a spreadsheet"),
+        ("BillingPeriodStart", "x", "isn't"),
+    ],
 )
 def test_a_default_that_cant_be_is_refused(name, value, what, tmp_path):
     [said] = refused(to_csv(tmp_path / "b.csv", rows({})), tmp_path, defaults={name: value})
@@ -477,7 +490,7 @@ def test_tags_as_map_or_list_of_structs_are_read(kind, value, text, tmp_path):
     delivery = take(to_parquet(tmp_path / "b.parquet", rows({"Tags": value}), Tags=kind), tmp_path)
     assert tags(delivery) == [text]
     [held] = pq.read_table(delivery.tag_sets).to_pylist()
-    assert dict(held["tags"]) == __import__("json").loads(text)
+    assert dict(held["tags"]) == json.loads(text)
 
 
 @pytest.mark.parametrize(
@@ -512,11 +525,19 @@ def test_a_file_without_tags_is_unread_not_untagged(tmp_path):
 def test_sources_with_several_currencies_keep_their_gaps_apart(tmp_path):
     table = rows({"BilledCost": "x"}, {"BilledCost": "x", "BillingCurrency": "EUR"}, {})
     delivery = take(to_csv(tmp_path / "b.csv", table), tmp_path)
-    assert [(g.currency, g.rows, g.cost) for g in delivery.gaps] == [("EUR", 1, Decimal("1.5")), ("USD", 1, Decimal("1.5"))]
+    assert [(g.currency, g.rows, g.cost) for g in delivery.gaps] == [
+        ("EUR", 1, Decimal("1.5")),
+        ("USD", 1, Decimal("1.5")),
+    ]
 
 
 def test_the_bytes_depend_on_neither_threads_nor_anything_else(tmp_path):
-    table = rows(*({"Tags": f'{{"k":"{n % 97}"}}', "BilledCost": str(n / 7), "ChargeDescription": "x" * (n % 50)} for n in range(9_000)))
+    table = rows(
+        *(
+            {"Tags": f'{{"k":"{n % 97}"}}', "BilledCost": str(n / 7), "ChargeDescription": "x" * (n % 50)}
+            for n in range(9_000)
+        )
+    )
     for at in range(3):
         to_csv(tmp_path / "bill" / f"{at}.csv", table[at * 3_000 : (at + 1) * 3_000])
         to_parquet(tmp_path / "bill" / f"{at}.parquet", table[at * 3_000 : (at + 1) * 3_000])
@@ -541,13 +562,19 @@ def _exact(text: str) -> Decimal | None:
         return None
 
 
-@settings(max_examples=25)
-@given(texts=st.lists(AMOUNT_TEXTS, min_size=1, max_size=40), kind=st.sampled_from(["csv", "parquet"]), seed=st.integers(0, 99))
+@settings(max_examples=15)
+@given(
+    texts=st.lists(AMOUNT_TEXTS, min_size=1, max_size=40),
+    kind=st.sampled_from(["csv", "parquet"]),
+    seed=st.integers(0, 99),
+)
 def test_no_row_and_no_digit_is_lost_whatever_the_amounts(texts, kind, seed, tmp_path_factory):
     """Rows in the file = charges + rejects, each with its exact amount, in any order of the rows."""
     tmp = tmp_path_factory.mktemp("bill")
     table = rows({"BilledCost": "1"}, *({"BilledCost": text} for text in texts))
-    kept = Counter(value for row in table if (value := _exact(row["BilledCost"])) is not None)
+    amounts = [value for row in table if (value := _exact(row["BilledCost"])) is not None]
+    assume(sum(map(abs, amounts)) < Decimal(10) ** 14)
+    kept = Counter(amounts)
     write = {"csv": to_csv, "parquet": to_parquet}[kind]
     for name in ("a", "b"):
         delivery = take(write(tmp / f"{name}.{kind}", table), tmp)
@@ -559,7 +586,7 @@ def test_no_row_and_no_digit_is_lost_whatever_the_amounts(texts, kind, seed, tmp
 FIELD = st.text(st.sampled_from('ab,"\n\r; é\u2028'), max_size=6)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     fields=st.lists(st.tuples(FIELD, FIELD), min_size=1, max_size=12),
     end=st.sampled_from(["\n", "\r\n"]),
@@ -570,7 +597,10 @@ def test_csv_fields_are_read_as_pythons_reader_reads_them(fields, end, quoting, 
     tmp = tmp_path_factory.mktemp("bill")
     table = rows(*({"ChargeDescription": a, "ServiceName": b} for a, b in fields))
     path = to_csv(tmp / "b.csv", table, lineterminator=end, quoting=quoting)
-    expected = [(r["ChargeDescription"] or None, r["ServiceName"] or None) for r in csv.DictReader(io.StringIO(path.read_text(newline=""), newline=""))]
+    expected = [
+        (r["ChargeDescription"] or None, r["ServiceName"] or None)
+        for r in csv.DictReader(io.StringIO(path.read_bytes().decode(), newline=""))
+    ]
     got = [(row["charge_description"], row["service_name"]) for row in charges(take(path, tmp))]
     assert got == expected
 
@@ -590,11 +620,19 @@ SPEC = {  # the smallest options that read each example of the specification
 
 def _sums(path: Path) -> dict[str, Decimal]:
     """The two costs of a CSV file, added up by the standard library."""
-    opened = gzip.open(path, "rt", encoding="utf-8-sig", newline="") if path.suffix == ".gz" else path.open(encoding="utf-8-sig", newline="")
+    opened = (
+        gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+        if path.suffix == ".gz"
+        else path.open(encoding="utf-8-sig", newline="")
+    )
     with opened as file:
         table = list(csv.DictReader(file))
-    clean = [{name: row[name].strip(" $").replace(",", "") for name in ("BilledCost", "EffectiveCost")} for row in table]
-    return {name: sum((Decimal(row[name]) for row in clean), Decimal(0)) for name in ("BilledCost", "EffectiveCost")} | {"rows": Decimal(len(table))}
+    clean = [
+        {name: row[name].strip(" $").replace(",", "") for name in ("BilledCost", "EffectiveCost")} for row in table
+    ]
+    return {
+        name: sum((Decimal(row[name]) for row in clean), Decimal(0)) for name in ("BilledCost", "EffectiveCost")
+    } | {"rows": Decimal(len(table))}
 
 
 def _delivered(delivery) -> dict[str, Decimal]:

@@ -134,6 +134,12 @@ def test_the_problems_of_all_registers_come_together(tmp_path: Path) -> None:
     assert [line.split()[:2] for line in found] == [["accounts.csv:3:1", "R017"], ["cost_centers.csv:2:1", "R021"]]
 
 
+def test_two_cost_centers_may_change_places(tmp_path: Path) -> None:
+    """Parents that would run in a circle if they were true on one day are no circle when they are not."""
+    text = "id,parent,valid_from,valid_to\nA,B,,2026-03-31\nA,,2026-04-01,\nB,,,2026-03-31\nB,A,2026-04-01,\n"
+    assert len(read(register(tmp_path, "cost_centers", text)).rows) == 4
+
+
 def test_many_problems_are_counted_and_not_all_told(tmp_path: Path) -> None:
     found = problems(register(tmp_path, "cost_centers", "id,mode\n" + "".join(f"A{n},x\n" for n in range(250))))
     assert len(found) == 101

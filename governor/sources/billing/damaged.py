@@ -7,7 +7,7 @@ can't be told from each other any more (a quote that never closes), the file is 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,8 @@ def read_rows(path: Path, name: str, header: Header) -> Iterator[tuple[int, list
     """Yield every row after the header, numbered from 1; empty lines are no rows."""
     width = len(header.names)
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, delimiter=header.delimiter, strict=True)
+        last = [""]
+        reader = csv.reader(_watch(file, last), delimiter=header.delimiter, strict=True)
         row, line = -1, 0
         while True:
             fields: list[str] | None
@@ -39,11 +40,11 @@ def read_rows(path: Path, name: str, header: Header) -> Iterator[tuple[int, list
             try:
                 fields = next(reader, None)
             except csv.Error as error:
-                fields, bad = [], ("B045", f"its quotes are broken: {error}")
+                fields, bad = last[:], ("B045", f"its quotes are broken: {error}")
             if fields is None:
                 return
             lines, line = reader.line_num - line, reader.line_num
-            if not fields and not bad:
+            if not fields:
                 continue
             row += 1
             if row == 0:
@@ -59,6 +60,13 @@ def read_rows(path: Path, name: str, header: Header) -> Iterator[tuple[int, list
                 yield BadRow(row, text[:VALUE_MAX], *bad)
             else:
                 yield row, fields[:width]
+
+
+def _watch(lines: Iterable[str], last: list[str]) -> Iterator[str]:
+    """Pass lines on, keeping the last one for the reader's complaint."""
+    for line in lines:
+        last[0] = line
+        yield line
 
 
 def _judge(fields: list[str], width: int) -> tuple[str, str] | None:

@@ -133,8 +133,11 @@ def _unusable(path: Path, inside: Path | None, root: Path) -> Problem | None:
     return None
 
 
-def kind(path: Path, name: str) -> str:
-    """Tell `csv`, `parquet` or `gzip` by the first bytes. Raises Refused for anything else, or a name that lies."""
+def kind(path: Path, name: str, *, packed: bool = False) -> str:
+    """Tell `csv`, `parquet` or `gzip` by the first bytes. Raises Refused for anything else, or a name that lies.
+
+    A `packed` file's name says nothing about what was in it.
+    """
     position = Position(name)
     with path.open("rb") as file:
         start = file.read(4096)
@@ -152,7 +155,7 @@ def kind(path: Path, name: str) -> str:
         mend = "save it as UTF-8" if found.startswith("UTF-16") else "deliver CSV, CSV.gz or Parquet"
         raise Refused(Problem(position, "B005", f"holds {found}", mend))
     suffix = Path(name).suffix.lower()
-    if _NAMED.get(suffix, found) != found:
+    if not packed and _NAMED.get(suffix, found) != found:
         mend = "rename it, or deliver what the name says"
         raise Refused(Problem(position, "B005", f"is named {suffix} and holds {found}", mend))
     return found

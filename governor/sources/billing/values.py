@@ -61,7 +61,8 @@ def read_double(text: str) -> Reading:
         return Reading(code="B040", reason="isn't an amount")
     if value and value.adjusted() >= DIGITS - SCALE:
         return Reading(code="B041", reason=f"an amount of more than {DIGITS - SCALE} digits before the decimal point")
-    return Reading(value.quantize(Decimal(1).scaleb(-SCALE), ROUND_HALF_EVEN, money.EXACT) + 0)
+    rounded = value.quantize(Decimal(1).scaleb(-SCALE), ROUND_HALF_EVEN, money.EXACT)
+    return Reading(money.EXACT.plus(rounded))
 
 
 def read_time(text: str, pattern: str | None = None) -> Reading:
