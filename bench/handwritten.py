@@ -3,8 +3,8 @@
     python -m bench.handwritten CHARGES TAG_SETS PROJECT REGISTERS OUT
 
 Cells, classification by 50 rules, pools split to the last unit, 24 tag requirements, findings and scores, each table
-sorted and written as Parquet. It does no more than that: no verdicts per requirement, no waivers, no owner of a
-finding, no digests, no history, no check of what it reads. bench/run.py compares its allocations with governor's.
+sorted and written as Parquet, with totals and statements. It does no more than that: no waivers, no first_seen, no
+digests, no history, no check of what it reads. bench/run.py compares its allocations with governor's to the last digit.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ def statements(charges: Path, tag_sets: Path, project: Path, registers: Path, ou
         f"COPY ({_CELLS}) TO '{out}/cells.parquet' ({_PARQUET})",
         f"COPY ({_ALLOCATIONS}) TO '{out}/allocations.parquet' ({_PARQUET})",
         f"COPY ({_findings()}) TO '{out}/findings.parquet' ({_PARQUET})",
+        f"COPY ({_verdicts()}) TO '{out}/verdicts.parquet' ({_PARQUET})",
         f"COPY ({_scores()}) TO '{out}/scores.parquet' ({_PARQUET})",
+        f"COPY ({_STATEMENTS}) TO '{out}/cost_centers.parquet' ({_PARQUET})",
+        f"COPY ({_TOTALS}) TO '{out}/totals.parquet' ({_PARQUET})",
     ]
 
 
@@ -179,7 +182,9 @@ _ALLOCATIONS = f"""
 def _findings() -> str:
     """List what each tag set lacks once, then put the list on its cells and group by subject."""
     failed = [
-        f"CASE WHEN {_failure(n)} THEN {{'requirement': '{n.name}', 'observed': tag_{n.tag}}} END" for n in needs()
+        f"CASE WHEN {_failure(n)} THEN {{'requirement': '{n.name}', 'observed': tag_{n.tag},"
+        f" 'message': '{n.name}: ' || coalesce(tag_{n.tag} || ' is not valid', 'no tag')}} END"
+        for n in needs()
     ]
     return f"""
         WITH judged AS (
@@ -198,10 +203,54 @@ def _findings() -> str:
             first(region_id ORDER BY positive_cost DESC) AS region_id,
             first(resource_type ORDER BY positive_cost DESC) AS resource_type,
             first(f.observed ORDER BY positive_cost DESC) AS observed,
+            first(f.message ORDER BY positive_cost DESC) AS message,
             first(tag_owner ORDER BY positive_cost DESC) AS owner, min(cost_center) AS cost_center,
             sum(positive_cost)::DECIMAL(38, 24) AS cost, sum(rows)::BIGINT AS rows,
             min(first_charge)::DATE AS first_seen
         FROM facts GROUP BY f.requirement, resource_id, billing_currency ORDER BY ALL"""
+
+
+def _verdicts() -> str:
+    """Count what every requirement said of how many subjects: once per tag set, then per subject."""
+    names = ", ".join(f"'{n.name}'" for n in needs())
+    judged = ", ".join(
+        f"CASE WHEN {_failure(n)} THEN 'fail' WHEN tag_{n.tag} IS NULL THEN 'not_applicable' ELSE 'pass' END"
+        for n in needs()
+    )
+    none = ", ".join("'not_applicable'" for _ in needs())
+    return f"""
+        WITH judged AS (
+            SELECT tag_set, [{judged}] AS verdicts FROM tags
+                LEFT JOIN centers c ON c.id = tag_cost_center LEFT JOIN apps ON apps.app = tag_app
+        ),
+        summed AS (
+            SELECT billing_currency,
+                coalesce(resource_id, coalesce(sub_account_id, billing_account_id) || ' / ' || service_name) AS subject,
+                CASE WHEN {TAGGABLE} THEN tag_set END AS tag_set, sum(rows) AS rows, sum(positive_cost) AS cost
+            FROM cells GROUP BY ALL
+        ),
+        said AS (
+            SELECT unnest([{names}]) AS requirement, unnest(coalesce(verdicts, [{none}])) AS verdict, summed.*
+            FROM summed LEFT JOIN judged USING (tag_set)
+        )
+        SELECT requirement, verdict, billing_currency, count(DISTINCT subject) AS subjects, sum(rows)::BIGINT AS rows,
+            sum(cost)::DECIMAL(38, 24) AS cost
+        FROM said GROUP BY ALL ORDER BY ALL"""
+
+
+_STATEMENTS = f"""
+    WITH owed AS ({_ALLOCATIONS.removesuffix(" ORDER BY ALL")})
+    SELECT cost_center, name, parent, owner_email, mode, billing_period, billing_currency,
+        coalesce(sum(amount) FILTER (status IN ('T', 'A', 'R')), 0) AS direct,
+        coalesce(sum(amount) FILTER (status = 'S'), 0) AS shared,
+        coalesce(sum(amount) FILTER (status = 'K'), 0) AS commitment,
+        coalesce(sum(amount) FILTER (status = 'C'), 0) AS central, sum(amount) AS total
+    FROM owed JOIN centers ON centers.id = cost_center GROUP BY ALL ORDER BY ALL"""
+_TOTALS = """
+    SELECT billing_period, billing_currency, sum(rows)::BIGINT AS rows, sum(billed_cost) AS billed_cost,
+        sum(effective_cost) AS effective_cost, sum(list_cost) AS list_cost, sum(contracted_cost) AS contracted_cost,
+        sum(effective_cost) FILTER (status NOT IN ('D', 'U')) AS allocated
+    FROM cells JOIN classified USING (id) GROUP BY ALL ORDER BY ALL"""
 
 
 def _failure(need: Need) -> str:

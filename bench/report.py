@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("duckdb", "pyarrow", "sqlglot", "numpy", "cloud-cost-allocation")
 HAND_RATIO, ROWS_PER_5S, CSV_RATE, PARQUET_RATE = 1.5, 1_000_000, 50_000, 300_000
+_YES, _NO = "yes", "**no**"
 PEAK_MB, GROWTH, START, SPLIT_RATIO = 2_048, 11, 0.15, 20
 
 
@@ -114,10 +115,10 @@ def _figures(m: Measured) -> str:
     ]
     alone = theirs["allocate"] / ours["allocate"]
     text = (
-        f"The split: each of 10 shared services is divided among 190 others by fixed keys. Both start from the charges and"
-        f" end with what each service pays: their items have to be built first, our tables have to be read first. Their"
-        f" allocation alone, without building, takes {alone:.1f} times our CPU. Their amounts are floats, ours are exact;"
-        f" the results agree to the cent."
+        "The split: each of 10 shared services is divided among 190 others by fixed keys. Both start from the charges"
+        " and end with what each service pays: their items have to be built first, our tables have to be read first."
+        f" Their allocation alone, without building, takes {alone:.1f} times our CPU. Their amounts are floats, ours are"
+        " exact; the results agree to the cent."
     )
     return "\n".join([*lines, "", text])
 
@@ -131,7 +132,7 @@ def _machine() -> str:
     models = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     lines = [
-        f"- {models[0] if models else platform.processor() or 'unknown processor'}, {os.cpu_count()} cores, {memory:.0f} GB",
+        f"- {models[0] if models else platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GB",
         f"- {platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "- " + ", ".join(f"{name} {_installed(name)}" for name in PACKAGES),
     ]
@@ -147,15 +148,14 @@ def _installed(package: str) -> str:
 
 _METHOD = """Every figure is the CPU time of a process
 of its own (all threads, user and system, Python's start included) and the most memory it held; the machine has other
-guests, so wall time is only shown. The bill is made by `bench/generate.py` (FOCUS 1.2, JSON tags, three currencies), the
+guests, so wall time is only shown. The bill is made by `bench/generate.py` (FOCUS 1.2, JSON tags, 3 currencies), the
 policy set by `bench/policies.py`: 50 assignment rules, 24 tag requirements, 4 pools, one central rule. The hand-written
 SQL is `bench/handwritten.py`; it starts from the same normalised tables, gets the same memory, and its allocations are
 compared with governor's to the last digit before a ratio is printed."""
 
 _ALWAYS = (
-    "- Hand-written SQL answers one question for one policy set. It has no waivers, no verdicts of what passed, no"
-    " messages, no history, no digests and no ledger, and nobody tests it; that is what the ratio above 1 buys.",
-    "- Ingest reads every column twice: once to find what is wrong with a file, once to write it. A tool that trusts its"
-    " input is faster.",
+    "- Hand-written SQL answers one question for one policy set. It has no waivers, no history of findings, no digests,"
+    " no ledger and no conservation check, and nobody tests it; that is what a ratio above 1 buys.",
+    "- Ingest reads a file more than once: to find what is wrong with it, then to write it. Trust would be faster.",
     "- A bill whose every row carries a tag set of its own makes as many cells as rows; then grouping gains nothing.",
 )

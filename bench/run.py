@@ -69,7 +69,7 @@ class Sized:
 
 
 def measure(command: Sequence[str], log: Path) -> Cost:
-    """Run a process to its end and read its own resource usage. Raises CalledProcessError with its last words."""
+    """Run a process to its end and read its own resource usage; one that fails ends the benchmark with its words."""
     environment = dict(os.environ, PYTHONPATH=str(ROOT))
     start = time.perf_counter()
     with (
@@ -83,7 +83,7 @@ def measure(command: Sequence[str], log: Path) -> Cost:
         words.seek(0)
         out.seek(0)
         if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, command, stderr=words.read()[-2_000:])
+            raise SystemExit(f"{' '.join(command)}\nexited with {process.returncode}: {words.read()[-2_000:]}")
         return Cost(used.ru_utime + used.ru_stime, wall, used.ru_maxrss >> 10, out.read())
 
 
@@ -144,16 +144,21 @@ def measure_split(work: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
 
 
 def same_answer(ledger: Path, hand: Path) -> None:
-    """Compare what each cost center pays: a ratio of two different answers would be worth nothing."""
-    [run] = sorted(ledger.rglob("allocations.parquet"))[-1:]
-    totals = []
-    for path, currency in ((run, "currency"), (hand / "allocations.parquet", "billing_currency")):
-        table = pq.read_table(path, columns=[currency, "cost_center", "amount"])
-        sums = table.group_by([currency, "cost_center"]).aggregate([("amount", "sum")])
-        totals.append({(r[currency], r["cost_center"]): r["amount_sum"] for r in sums.to_pylist()})
-    ours, theirs = totals
-    if wrong := [(key, ours.get(key), theirs.get(key)) for key in ours | theirs if ours.get(key) != theirs.get(key)]:
-        raise AssertionError(f"{len(wrong)} cost centers differ, such as {wrong[0]}: the two do not say the same")
+    """Compare who pays what and what failed: a ratio of two different answers would be worth nothing."""
+    for name, key, amount in (("allocations", "cost_center", "amount"), ("findings", "requirement", "cost")):
+        [run] = sorted(ledger.rglob(f"{name}.parquet"))[-1:]
+        ours = _sums(run, "currency", key, amount)
+        theirs = _sums(hand / f"{name}.parquet", "billing_currency", key, amount)
+        wrong = [(k, ours.get(k), theirs.get(k)) for k in ours | theirs if ours.get(k) != theirs.get(k)]
+        if wrong:
+            raise SystemExit(f"{len(wrong)} {name} differ, such as {wrong[0]}: the two do not say the same")
+
+
+def _sums(path: Path, currency: str, key: str, amount: str) -> dict[tuple[str, str], Decimal]:
+    table = pq.read_table(path, columns=[currency, key, amount])
+    sums = table.group_by([currency, key]).aggregate([(amount, "sum")]).to_pylist()
+    found = {(r[currency], str(r[key]).removeprefix("core-tags/")): r[f"{amount}_sum"] for r in sums}
+    return {k: v for k, v in found.items() if not k[1].endswith(".conflict")}  # by hand, nobody looks for these
 
 
 def say(text: str) -> None:

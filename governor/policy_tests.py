@@ -131,9 +131,7 @@ def _with_test_accounts(registers: Registers, cases: Sequence[Case]) -> Register
     if known is None and not rows:
         return registers
     columns = dict(known.columns) if known else {c.name: c.type for c in tables.REGISTER_ACCOUNTS}
-    typed = []
-    for row in rows:
-        typed.append({**dict.fromkeys(columns), **row, **_days(row)})
+    typed = [{**row, **_days(row)} for row in rows]
     columns |= {name: tables.TEXT for row in rows for name in row if name not in columns}
     before: list[Mapping[str, Any]] = [*known.rows] if known else []
     merged = tuple({**dict.fromkeys(columns), **row} for row in [*before, *typed])

@@ -128,7 +128,7 @@ class _Reading:
 def _clean(expression: str, kind: str) -> str:
     """Write SQL that gives a column's text, or NULL where it says nothing. The length spares most rows the rest."""
     text = _as_text(expression, kind)
-    return f"CASE WHEN strlen({text}) <= {_MISSING_MAX} AND trim({text}) IN ({_MISSING}) THEN NULL ELSE {text} END"
+    return f"CASE WHEN strlen({text}) <= {_MISSING_MAX} AND {text} IN ({_MISSING}) THEN NULL ELSE {text} END"
 
 
 def _as_text(expression: str, kind: str) -> str:

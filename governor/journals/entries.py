@@ -71,6 +71,11 @@ class ControlTotals:
         """What no entry moves: showback, suspense and unallocated cost, and the rounding with its sign turned."""
         return money.EXACT.subtract(self.ingested, self.posted)
 
+    @property
+    def recharge_rate(self) -> str:
+        """The General Ledger Recharge Rate that posting this draft would give, empty where there is no cost."""
+        return recharge_rate(self.posted, self.ingested) or ""
+
 
 @dataclass(frozen=True, slots=True)
 class Journal:
@@ -88,6 +93,17 @@ class Journal:
     incomplete: bool
     gaps: tuple[str, ...]
     notes: tuple[str, ...]
+
+
+def recharge_rate(journaled: Decimal, cost: Decimal) -> str | None:
+    """Compute the KPI General Ledger Recharge Rate of the FinOps Framework: cost journaled / cost in the tool.
+
+    A percentage, of a month, for one cost center or all of them; None where there is no cost to recharge.
+
+    >>> recharge_rate(Decimal(180_000), Decimal(200_000))
+    '90.00'
+    """
+    return money.percentage(journaled, cost)
 
 
 def last_day(period: str) -> date:

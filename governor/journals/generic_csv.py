@@ -39,6 +39,7 @@ CONTROLS = (
     "posted",
     "rounding",
     "on_clearing",
+    "recharge_rate",
     "complete",
     "run",
 )
@@ -89,9 +90,9 @@ def _tail(entry: JournalEntry, line: JournalLine) -> list[str]:
 
 def _controls(journal: Journal) -> Iterable[list[str]]:
     for total in journal.controls:
-        amounts: list[Decimal] = [getattr(total, name) for name in CONTROLS[2:-2]]
+        amounts: list[Decimal] = [getattr(total, name) for name in CONTROLS[2:-3]]
         complete = "no" if journal.incomplete else "yes"
-        yield [journal.period, _text(total.currency), *map(money.text, amounts), complete, journal.run]
+        yield [journal.period, _text(total.currency), *map(money.text, amounts), total.recharge_rate, complete, journal.run]
 
 
 def _text(text: str) -> str:

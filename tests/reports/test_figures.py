@@ -92,7 +92,7 @@ def test_a_run_is_incomplete_beyond_the_tolerance(
     rows = [{"source": "aws", "scope": "x", "reason": r, "detail": "d", "rows": n} for r, n in gaps]
     parameters = DEFAULT_PARAMETERS | {"gap_tolerance": tolerance}
     run = build_run(tmp_path / "ledger", {"gaps": rows}, parameters=parameters)
-    assert figures.incomplete(run) is incomplete
+    assert run.incomplete is incomplete
 
 
 def test_a_rejected_row_of_no_currency_makes_no_statement(tmp_path: Path) -> None:

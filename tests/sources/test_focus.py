@@ -594,6 +594,7 @@ FIELD = st.text(st.sampled_from('ab,"\n\r; é\u2028'), max_size=6)
 )
 def test_csv_fields_are_read_as_pythons_reader_reads_them(fields, end, quoting, tmp_path_factory):
     """Quotes, delimiters and line ends within fields: the fast and the slow reader agree with the standard library."""
+    assume(quoting == csv.QUOTE_ALL or not any("\r" in a + b for a, b in fields))  # the writer doesn't quote it
     tmp = tmp_path_factory.mktemp("bill")
     table = rows(*({"ChargeDescription": a, "ServiceName": b} for a, b in fields))
     path = to_csv(tmp / "b.csv", table, lineterminator=end, quoting=quoting)
