@@ -128,14 +128,16 @@ def _classified() -> str:
 
 
 def _shares() -> str:
-    """Split each pool by largest remainder, in units of 1e-10, so that its parts add up to it."""
+    """Split each pool by largest remainder so that its parts add up to it, with the decimals it has, at least two."""
+    steps = ", ".join(f"1{'0' * n}" for n in range(SCALE - 1))
     even = ", ".join(f"('taxes', '{c}', 1)" for c in EVEN_TARGETS)
     fixed = ", ".join(f"('oracle', '{c}', {share})" for c, share in FIXED_SHARES.items())
     return f"""
         CREATE TABLE shares AS
         WITH amounts AS (
             SELECT billing_period, billing_currency, rule AS pool, status,
-                (sum(effective_cost)::DECIMAL(27, {SCALE}) * 1{"0" * SCALE})::HUGEINT AS units
+                (sum(effective_cost)::DECIMAL(27, {SCALE}) * 1{"0" * SCALE})::HUGEINT AS smallest,
+                list_max(list_filter([{steps}], lambda s: smallest % s = 0))::HUGEINT AS step, smallest // step AS units
             FROM cells JOIN classified USING (id) WHERE status IN ('S', 'K') GROUP BY ALL
         ),
         direct AS (
@@ -162,7 +164,7 @@ def _shares() -> str:
             FROM floors WINDOW pool_ AS (PARTITION BY billing_period, billing_currency, pool)
         )
         SELECT billing_period, billing_currency, pool, status, cost_center, units, weight, total,
-            sign(units) * (part + CASE WHEN n <= spare THEN 1 ELSE 0 END) AS part
+            sign(units) * (part + CASE WHEN n <= spare THEN 1 ELSE 0 END) * step AS part
         FROM ranked"""
 
 

@@ -117,8 +117,8 @@ def _figures(m: Measured) -> str:
     text = (
         "The split: each of 10 shared services is divided among 190 others by fixed keys. Both start from the charges"
         " and end with what each service pays: their items have to be built first, our tables have to be read first."
-        f" Their allocation alone, without building, takes {alone:.1f} times our CPU. Their amounts are floats, ours are"
-        " exact; the results agree to the cent."
+        f" Their allocation alone, without building, takes {alone:.1f} times our CPU. Their amounts are floats, ours"
+        " are exact and in whole cents; the results agree within a cent a pool."
     )
     return "\n".join([*lines, "", text])
 
@@ -155,7 +155,7 @@ compared with governor's to the last digit before a ratio is printed."""
 
 _ALWAYS = (
     "- Hand-written SQL answers one question for one policy set. It has no waivers, no history of findings, no digests,"
-    " no ledger and no conservation check, and nobody tests it; that is what a ratio above 1 buys.",
+    " no ledger, no proof of conservation and no tests; that is what a ratio above 1 buys.",
     "- Ingest reads a file more than once: to find what is wrong with it, then to write it. Trust would be faster.",
     "- A bill whose every row carries a tag set of its own makes as many cells as rows; then grouping gains nothing.",
 )

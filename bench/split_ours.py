@@ -37,7 +37,7 @@ def measure(folder: Path) -> dict[str, Any]:
     ingested = cpu_seconds()
     with scratch_engine(folder, deliveries, options) as engine:
         load_charges(engine, deliveries, prepared.plan.columns)
-        days = stretches(engine, [])
+        days = stretches(engine, [a.policy.effective_from for a in prepared.plan.allocation])
         build_cells(engine, prepared.plan, days, options.as_of)
         load_registers(engine, prepared.registers.tables, days)
         build_facts(engine, prepared.plan.tags, frozenset())

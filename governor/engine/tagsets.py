@@ -13,12 +13,12 @@ from governor.engine.duckdb import Engine, literal
 from governor.engine.segments import Segment
 from governor.engine.staging import BATCH_ROWS
 from governor.sources.billing.tags import read_tags
+from governor.tables import TAGS
 
 _SCHEMA = pa.schema(
     [
         ("raw", pa.string()),
         ("text", pa.string()),
-        ("tags", pa.map_(pa.string(), pa.string())),
         ("conflict", pa.bool_()),
     ]
 )
@@ -48,22 +48,16 @@ def identify(engine: Engine, raw: Path, scratch: Path, to: Path) -> TagIds:
     unreadable = conflicts = 0
     with pq.ParquetWriter(parsed, _SCHEMA) as writer, pq.ParquetFile(raw) as parquet:
         for batch in parquet.iter_batches(BATCH_ROWS):
-            texts = batch.column(0).to_pylist()
-            sets = [read_tags(text) for text in texts]
+            sets = [read_tags(text) for text in batch.column(0).to_pylist()]
             unreadable += sum(s is None for s in sets)
             conflicts += sum(s is not None and s.conflict for s in sets)
-            columns = [
-                texts,
-                [None if s is None else s.text for s in sets],
-                [None if s is None else sorted(s.tags.items()) for s in sets],
-                [s is not None and s.conflict for s in sets],
-            ]
-            arrays = [pa.array(c, t) for c, t in zip(columns, _SCHEMA.types, strict=True)]
-            writer.write_table(pa.table(arrays, schema=_SCHEMA))
+            canonical = pa.array([None if s is None else s.text for s in sets], pa.string())
+            conflict = pa.array([s is not None and s.conflict for s in sets])
+            writer.write_table(pa.table([batch.column(0), canonical, conflict], schema=_SCHEMA))
     read = f"read_parquet({literal(str(parsed))})"
     engine.export(
-        f"WITH sets AS (SELECT text, any_value(tags) AS tags FROM {read} WHERE text IS NOT NULL GROUP BY text) "
-        "SELECT row_number() OVER (ORDER BY text) - 1 AS tag_set, text, tags FROM sets ORDER BY text",
+        f"WITH sets AS (SELECT DISTINCT text FROM {read} WHERE text IS NOT NULL ORDER BY text) "
+        f"SELECT row_number() OVER () - 1 AS tag_set, text, CAST(CAST(text AS JSON) AS {TAGS}) AS tags FROM sets",
         to,
     )
     engine.export(
@@ -71,3 +65,4 @@ def identify(engine: Engine, raw: Path, scratch: Path, to: Path) -> TagIds:
         table,
     )
     return TagIds(table, unreadable, conflicts)
+

@@ -208,3 +208,18 @@ def test_a_difference_is_plain_json_with_money_as_text(difference):
     written = json.dumps(as_json(difference), allow_nan=False)
     assert json.loads(written, parse_float=pytest.fail) == as_json(difference)
     assert '"effective_cost_delta": "2.0000001"' in written
+
+
+def test_charges_that_change_hands_are_moves_too(ledger):
+    """A charge that another cost center pays for moved, though its status is the same."""
+    cells = [
+        {**row, "cost_center": "CC-0077"} if row["resource_id"] == "vm-1" else row for row in default_rows()["cells"]
+    ]
+    [move] = compared(ledger, rows=rows_of(cells)).moves
+    assert (move["status_old"], move["cost_center_old"], move["status_new"], move["cost_center_new"]) == (
+        "T",
+        "CC-0042",
+        "T",
+        "CC-0077",
+    )
+    assert (move["cost_old"], move["cost_new"], move["rows_new"]) == (Decimal(640), Decimal(640), 720)

@@ -17,7 +17,7 @@ SEPARATOR = "\x1f"  # between the tags and the allocated tags of a split row; JS
 
 @dataclass(frozen=True, slots=True)
 class TagSet:
-    """One distinct set. `conflict` says that a key came with two different values, of which the first counts."""
+    """One distinct set, its keys sorted. `conflict`: a key came with two different values, of which the first counts."""
 
     tags: dict[str, str]
     conflict: bool = False
@@ -25,7 +25,7 @@ class TagSet:
     @property
     def text(self) -> str:
         """The set's canonical JSON: sorted keys, no spaces."""
-        return json.dumps(self.tags, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return "{" + ",".join([f"{_quote(key)}:{_quote(value)}" for key, value in self.tags.items()]) + "}"
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -47,6 +47,9 @@ _DECODER = json.JSONDecoder(
 )
 
 
+_quote = json.encoder.encode_basestring  # a JSON string, anything but ASCII as it is
+
+
 def read_tags(raw: str) -> TagSet | None:
     """Read the raw tags of a row: an object, a list of key and value, or nothing. None: it can't be read.
 
@@ -65,7 +68,7 @@ def read_tags(raw: str) -> TagSet | None:
     over = _read(allocated)
     if base is None or over is None:
         return None
-    return TagSet(base.tags | over.tags, base.conflict or over.conflict)
+    return TagSet(dict(sorted((base.tags | over.tags).items())), base.conflict or over.conflict)
 
 
 def _read(text: str) -> TagSet | None:
@@ -75,10 +78,9 @@ def _read(text: str) -> TagSet | None:
     try:
         value = _DECODER.decode("{" + text + "}" if text.startswith('"') else text)
         pairs = _pairs(value)
-        text.encode()
         found = None if pairs is None else _keep_first(pairs)
-        if found is not None:
-            found.text.encode()  # a lone surrogate can't be written anywhere
+        if found is not None and "\\u" in text:
+            found.text.encode()  # half a character, which only an escape can hide, can't be written anywhere
     except (ValueError, RecursionError):
         return None
     return found
@@ -87,7 +89,7 @@ def _read(text: str) -> TagSet | None:
 def _pairs(value: Any) -> list[tuple[str, str]] | None:
     """List the keys and values; what the resource has itself hides what it inherited."""
     if isinstance(value, _Pairs):
-        return [(key, _text(item)) for key, item in value]
+        return [(key, item if type(item) is str else _text(item)) for key, item in value]
     if not isinstance(value, list):
         return None
     own: list[tuple[str, str]] = []
@@ -104,15 +106,18 @@ def _pairs(value: Any) -> list[tuple[str, str]] | None:
 
 
 def _keep_first(pairs: list[tuple[str, str]]) -> TagSet:
-    tags: dict[str, str] = {}
+    tags = dict(sorted(pairs))
     conflict = False
+    if len(tags) == len(pairs):
+        return TagSet(tags)
+    tags = {}
     for key, value in pairs:
         before = tags.get(key)
         if not before:
             tags[key] = value
         elif value and value != before:
             conflict = True
-    return TagSet(tags, conflict)
+    return TagSet(dict(sorted(tags.items())), conflict)
 
 
 def _text(value: Any) -> str:
@@ -124,7 +129,7 @@ def _text(value: Any) -> str:
 
 def _json(value: Any) -> str:
     if isinstance(value, _Pairs):
-        return "{" + ",".join(f"{json.dumps(k, ensure_ascii=False)}:{_json(v)}" for k, v in value) + "}"
+        return "{" + ",".join(f"{_quote(k)}:{_json(v)}" for k, v in value) + "}"
     if isinstance(value, list):
         return "[" + ",".join(_json(item) for item in value) + "]"
     return str(value) if isinstance(value, _Number) else json.dumps(value, ensure_ascii=False)
