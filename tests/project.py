@@ -89,7 +89,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     return path
 
 
-def write_project(  # noqa: PLR0913 - a project's parts
+def write_project(
     folder: Path,
     bill: Sequence[Mapping[str, str]] | Path,
     *,

@@ -22,7 +22,7 @@ from governor.model import Refused
 from governor.reports import html
 from governor.run import Options, run
 from governor.starter import write_starter
-from tests.project import AS_OF, BY_TAG, TAGS, judged, write_project
+from tests.project import AS_OF, BY_TAG, TAGS, judged
 
 BY_ACCOUNT = """
 kind: AllocationPolicy

@@ -65,4 +65,3 @@ def identify(engine: Engine, raw: Path, scratch: Path, to: Path) -> TagIds:
         table,
     )
     return TagIds(table, unreadable, conflicts)
-

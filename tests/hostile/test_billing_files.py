@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import zipfile
 from decimal import Decimal
@@ -257,7 +258,9 @@ def test_values_are_data_whatever_they_say(tmp_path):
 
 def test_a_tag_set_of_hostile_keys_stays_as_delivered(tmp_path):
     raw = '{"a\\u0000b": "\\n::error", "\\"": "\\u202e", "": "empty key"}'
-    [text] = tags(take(to_csv(tmp_path / "b.csv", rows({"Tags": raw})), tmp_path))
+    delivery = take(to_csv(tmp_path / "b.csv", rows({"Tags": raw})), tmp_path)
+    [text] = tags(delivery)
+    assert dict(pq.read_table(delivery.tag_sets)["tags"][0].as_py()) == json.loads(raw)
     assert text == '{"":"empty key","\\"":"\u202e","a\\u0000b":"\\n::error"}'
 
 
