@@ -31,6 +31,7 @@ PERCENTAGES = (
 )
 STATEMENT = ("direct", "shared", "commitment", "central", "total", "suspense")
 FILE = ("path", "sha256", "rows", "rejected")
+FINDING = ("fingerprint", "requirement", "severity", "subject", "source", "currency")
 CORRECTION = "Correction"  # FOCUS ChargeClass: a charge that mends an earlier, invoiced period
 
 
@@ -170,29 +171,39 @@ def _cells(run: Run) -> dict[str, tuple[Any, ...]]:
 
 def _findings(old: Run, new: Run) -> tuple[list[Row], dict[str, int]]:
     """Say what became of each finding. Fixed needs evidence: where nobody looked it is `unseen`, with the reason."""
-    before, after = ({row["fingerprint"]: row for row in run.rows("findings")} for run in (old, new))
+    before, after = _open(old), _open(new)
     earlier = seen_before(old.ledger, min(old.number, new.number)) if after.keys() - before.keys() else frozenset()
     sight = _sight(old, new)
     counts = dict.fromkeys(("new", "reopened", "still_open", "fixed", "unseen"), 0)
     found = []
-    for fingerprint in before.keys() | after.keys():
-        a, b = before.get(fingerprint, {}), after.get(fingerprint, {})
+    for key in before.keys() | after.keys():
+        a, b = before.get(key, {}), after.get(key, {})
         why = None if b else _why_unseen(a, sight)
         if a and b:
             change = "still_open"
         elif b:
-            change = "reopened" if fingerprint in earlier else "new"
+            change = "reopened" if b["fingerprint"] in earlier else "new"
         else:
             change = "unseen" if why else "fixed"
         counts[change] += 1
         if change != "still_open" or a["verdict"] != b["verdict"]:
-            row: Row = {"change": change, "fingerprint": fingerprint}
-            row |= {name: (b or a)[name] for name in ("requirement", "severity", "subject", "source", "currency")}
+            row: Row = {"change": change, **{name: (b or a)[name] for name in FINDING}}
             row |= {"verdict_old": a.get("verdict"), "verdict_new": b.get("verdict")}
             row |= {"cost_old": a.get("cost"), "cost_new": b.get("cost"), "why": why}
             found.append(row)
     order = ("change", "requirement", "subject", "fingerprint")
     return sorted(found, key=lambda row: [row[name] for name in order]), counts
+
+
+def _open(run: Run) -> dict[tuple[str, ...], Row]:
+    """Take the open findings, one a subject: what failed in some charges of it and is unknown in others is one finding."""
+    found: dict[tuple[str, ...], Row] = {}
+    for row in sorted(run.rows("findings", (*FINDING, "verdict", "cost")), key=lambda row: row["verdict"]):
+        first = found.setdefault(tuple(row[name] for name in ("fingerprint", "source", "currency")), row)
+        if first is not row:
+            first["cost"] += row["cost"]
+            first["verdict"] += "" if row["verdict"] in first["verdict"].split(", ") else f", {row['verdict']}"
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,6 +266,15 @@ def test_staging_folders_of_the_dead_are_swept_and_those_of_the_living_stay(ledg
     assert sorted(path.name for path in ledger.iterdir()) == ["lock", "runs", "snapshots"]
 
 
+def test_what_can_not_be_swept_is_left_alone(ledger):
+    """Something in the place of a staging folder that can't be opened as one stops nobody."""
+    ledger.mkdir()
+    (ledger / ".staging-file").write_text("x")
+    with stage(ledger) as staging:
+        assert staging.folder.is_dir()
+    assert (ledger / ".staging-file").exists()
+
+
 def test_an_error_while_a_run_is_made_leaves_nothing(ledger):
     """What goes wrong before the commit is the caller's, unchanged, and the staging folder goes."""
     with pytest.raises(FileNotFoundError, match="mine"), stage(ledger) as staging:

@@ -149,6 +149,17 @@ def test_findings_are_new_fixed_or_reopened(ledger):
     assert (waived["verdict_old"], waived["verdict_new"]) == ("waived", "fail")
 
 
+def test_a_subject_with_several_verdicts_is_one_finding(ledger):
+    """What failed in some charges of a subject and was unknown in others is one finding; a currency more is one more."""
+    parts = [finding(subject="x", verdict=verdict, cost=Decimal(3)) for verdict in ("unknown", "fail")]
+    old = build_run(ledger, rows={"findings": [*parts, finding(subject="x", currency="EUR")], "gaps": []})
+    found = diff(old, build_run(ledger, rows={"findings": parts[1:], "gaps": []}))
+    assert [(r["change"], r["currency"], r["verdict_old"], r["verdict_new"], r["cost_old"], r["cost_new"]) for r in found.findings] == [
+        ("fixed", "EUR", "fail", None, Decimal(0), None),
+        ("still_open", "USD", "fail, unknown", "fail", Decimal(6), Decimal(3)),
+    ]
+
+
 GAP = {"scope": "x", "reason": "malformed", "detail": "x", "rows": 1}
 
 

@@ -17,7 +17,7 @@ SEPARATOR = "\x1f"  # between the tags and the allocated tags of a split row; JS
 
 @dataclass(frozen=True, slots=True)
 class TagSet:
-    """One distinct set, its keys sorted. `conflict`: a key came with two different values, of which the first counts."""
+    """One distinct set, its keys sorted. `conflict`: a key came with two different values; the first counts."""
 
     tags: dict[str, str]
     conflict: bool = False
