@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -165,6 +165,7 @@ def judge(
     reads = frozenset[str]().union(*(a.reads for a in plan_.allocation))
     blind = sorted(source for source, columns_ in missing.items() if reads & columns_)
     rates = _rates(engine, registers, prepared.config.reporting_currency)
+    gaps += _no_rate(engine, rates, prepared.config.reporting_currency)
     score(engine, plan_.basis, blind=blind, rates=rates, reporting_currency=prepared.config.reporting_currency)
     return gaps
 
@@ -202,6 +203,15 @@ def _rates(engine: Engine, registers: Registers, currency: str) -> dict[str, Dec
     for row in sorted(rows, key=lambda r: (r["currency"], r["date"])):
         rates[str(row["currency"])] = row["rate"]
     return rates
+
+
+def _no_rate(engine: Engine, rates: Mapping[str, Decimal], reporting: str) -> Iterator[Gap]:
+    """Say which currency keeps the others from being combined."""
+    billed = [str(c) for (c,) in engine.rows("SELECT DISTINCT billing_currency FROM cells ORDER BY ALL")]
+    for currency in billed if rates else ():
+        if currency not in rates:
+            detail = f"fx_rates has no rate from {currency} to {reporting}, so currencies are not combined"
+            yield Gap("fx_rates", currency, "no_fx_rate", detail, currency=currency)
 
 
 def write(engine: Engine, prepared: Prepared, gaps: Sequence[Gap], folder: Path, options: Options) -> dict[str, Path]:

@@ -36,11 +36,11 @@ def score(
     """Fill the table `scores` from `cells`, `classified`, `compliance`, `allocations` and `rejects`.
 
     `blind` are the sources that lack a column which decides who pays. `rates` (currency -> reporting currency, exact)
-    add the scope `combined`; without them currencies are never added up.
+    add the scope `combined`, where every billed currency has one; without them currencies are never added up.
     """
     rows = list(_from_cells(engine, basis, blind)) + list(_from_centers(engine, basis))
-    if rates:
-        totals = [r for r in rows if r["scope"] == "total" and r["currency"] in rates]
+    totals = [r for r in rows if r["scope"] == "total"]
+    if rates and totals and all(r["currency"] in rates for r in totals):
         rows.append(_combined(totals, rates, reporting_currency))
     scored = [_percentages(row) for row in rows]
     schema = pa.schema([(c.name, _arrow(c.type)) for c in tables.SCORES])

@@ -265,3 +265,32 @@ def test_a_wrong_policy_is_refused_before_any_bill_is_read(
     assert "policies/policy-0.yaml:" in str(refused.value)
     assert message in str(refused.value)
     assert not (tmp_path / "ledger").exists()
+
+
+FX = "currency,to,date,rate,source\nEUR,USD,2026-09-30,1.05,ECB\nEUR,USD,2026-10-02,1.10,ECB\nEUR,USD,2026-12-01,9.99,ECB\n"
+
+
+@pytest.mark.parametrize(
+    ("rates", "reporting", "combined", "gaps"),
+    [
+        (FX, "USD", Decimal("21"), set()),
+        (FX.replace("EUR,", "SEK,"), "USD", None, {"EUR"}),
+        (FX, "GBP", None, {"EUR", "USD"}),
+        ("", "USD", None, set()),
+    ],
+)
+def test_currencies_are_combined_only_where_the_register_says_how(
+    tmp_path: Path, rates: str, reporting: str, combined: Decimal | None, gaps: set[str]
+) -> None:
+    """The last rate up to the last charge counts; a currency without a rate keeps all apart, and that is told."""
+    config = write_project(tmp_path, [tagged(GOOD), tagged(GOOD, BillingCurrency="EUR")])
+    text = config.read_text().replace("reporting_currency: USD", f"reporting_currency: {reporting}")
+    if rates:
+        (tmp_path / "registers/fx.csv").write_text(rates)
+        text = text.replace("billing:\n", "  fx_rates: {file: registers/fx.csv, key: currency}\nbilling:\n")
+    config.write_text(text)
+    run = run_project(config).run
+    found = [s["positive_cost"] for s in run.rows("scores") if s["scope"] == "combined"]
+    assert found == ([combined] if combined else [])
+    assert {g["scope"] for g in run.rows("gaps") if g["reason"] == "no_fx_rate"} == gaps
+    assert not run.incomplete

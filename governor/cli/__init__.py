@@ -87,6 +87,14 @@ def main(args: Sequence[str] | None = None) -> None:
             traceback.print_exc()
         click.echo(printable(str(error)), err=True)
         sys.exit(COULD_NOT_RUN)
+    except Exception as error:  # noqa: BLE001 - Python would exit with 1, which means that a policy is violated
+        if os.environ.get("GOVERNOR_DEBUG"):
+            traceback.print_exc()
+        what = (
+            f"governor failed: {type(error).__name__}: {error}; nothing was committed. This is a defect of governor's:"
+        )
+        click.echo(printable(f"{what} please report it with what `governor --debug ...` prints"), err=True)
+        sys.exit(COULD_NOT_RUN)
 
 
 def _known_errors() -> tuple[type[BaseException], ...]:

@@ -92,7 +92,14 @@ def _controls(journal: Journal) -> Iterable[list[str]]:
     for total in journal.controls:
         amounts: list[Decimal] = [getattr(total, name) for name in CONTROLS[2:-3]]
         complete = "no" if journal.incomplete else "yes"
-        yield [journal.period, _text(total.currency), *map(money.text, amounts), total.recharge_rate, complete, journal.run]
+        yield [
+            journal.period,
+            _text(total.currency),
+            *map(money.text, amounts),
+            total.recharge_rate,
+            complete,
+            journal.run,
+        ]
 
 
 def _text(text: str) -> str:

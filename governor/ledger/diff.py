@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from datetime import date
 from decimal import Decimal, localcontext
 from typing import Any
 
 from governor import money
-from governor.ledger.read import Run, seen_before
+from governor.ledger.read import NOTICES, Run, seen_before
 from governor.model import Status
 
 Row = dict[str, Any]
@@ -82,15 +81,13 @@ def diff(old: Run, new: Run) -> Difference:
 
 
 def as_json(difference: Difference) -> dict[str, Any]:
-    """Write a difference as plain JSON data: amounts as exact text, dates as YYYY-MM-DD."""
+    """Write a difference as plain JSON data: amounts as exact text."""
     return {f.name: _plain(getattr(difference, f.name)) for f in fields(difference)}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return money.text(value)
-    if isinstance(value, date):
-        return value.isoformat()
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
@@ -196,7 +193,7 @@ def _findings(old: Run, new: Run) -> tuple[list[Row], dict[str, int]]:
 
 
 def _open(run: Run) -> dict[tuple[str, ...], Row]:
-    """Take the open findings, one a subject: what failed in some charges of it and is unknown in others is one finding."""
+    """Take the open findings, one a subject: what failed in some of its charges and is unknown in others is one."""
     found: dict[tuple[str, ...], Row] = {}
     for row in sorted(run.rows("findings", (*FINDING, "verdict", "cost")), key=lambda row: row["verdict"]):
         first = found.setdefault(tuple(row[name] for name in ("fingerprint", "source", "currency")), row)
@@ -218,7 +215,7 @@ class _Sight:
 
 def _sight(old: Run, new: Run) -> _Sight:
     sources = frozenset(new.manifest["snapshots"])
-    gaps = frozenset(row["source"] for row in new.rows("gaps", ("source",)))
+    gaps = frozenset(row["source"] for row in new.rows("gaps", ("source", "reason")) if row["reason"] not in NOTICES)
     requirements = frozenset(row["requirement"] for row in new.rows("verdicts", ("requirement",)))
     return _Sight(gaps <= sources.union(old.manifest["snapshots"]), sources, gaps, requirements)
 

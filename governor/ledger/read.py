@@ -24,7 +24,7 @@ from governor.model import Position, Problem, Refused
 
 FIRST_SEEN = ("fingerprint", "first_seen")
 LISTED = 10  # runs named in a message
-NOTICES = ("rounded_double",)  # gaps that are told, and hide nothing
+NOTICES = ("rounded_double", "no_fx_rate")  # gaps that are told, and hide nothing
 
 
 @dataclass(frozen=True, slots=True)

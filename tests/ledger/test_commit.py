@@ -90,6 +90,12 @@ def test_the_receipt_says_who_and_when(ledger):
     assert b"2031" not in (run.folder / "manifest.json").read_bytes()
 
 
+def test_a_user_without_a_name_is_a_number(ledger, template, monkeypatch):
+    """Containers run as users that no file names; the receipt says the number."""
+    monkeypatch.setattr(os, "getuid", lambda: 4_200_042)
+    assert commit_copy(ledger, template).receipt["user"] == "4200042"
+
+
 def test_equal_input_is_equal_content(tmp_path):
     """Two ledgers given the same get the same manifest, byte for byte, whenever they are written."""
     one = build_run(tmp_path / "one", committed_at="2026-06-02T08:00:00+00:00")

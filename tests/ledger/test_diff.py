@@ -154,7 +154,10 @@ def test_a_subject_with_several_verdicts_is_one_finding(ledger):
     parts = [finding(subject="x", verdict=verdict, cost=Decimal(3)) for verdict in ("unknown", "fail")]
     old = build_run(ledger, rows={"findings": [*parts, finding(subject="x", currency="EUR")], "gaps": []})
     found = diff(old, build_run(ledger, rows={"findings": parts[1:], "gaps": []}))
-    assert [(r["change"], r["currency"], r["verdict_old"], r["verdict_new"], r["cost_old"], r["cost_new"]) for r in found.findings] == [
+    assert [
+        (r["change"], r["currency"], r["verdict_old"], r["verdict_new"], r["cost_old"], r["cost_new"])
+        for r in found.findings
+    ] == [
         ("fixed", "EUR", "fail", None, Decimal(0), None),
         ("still_open", "USD", "fail, unknown", "fail", Decimal(6), Decimal(3)),
     ]
@@ -168,6 +171,7 @@ GAP = {"scope": "x", "reason": "malformed", "detail": "x", "rows": 1}
     [
         ({"gaps": []}, "fixed", None),
         ({"gaps": [{**GAP, "source": "azure"}]}, "fixed", None),
+        ({"gaps": [{**GAP, "source": "aws", "reason": "rounded_double"}]}, "fixed", None),
         ({"gaps": [{**GAP, "source": "aws"}]}, "unseen", "the new run has gaps there"),
         ({"gaps": [{**GAP, "source": "registers/cost_centers.csv"}]}, "unseen", "the new run has gaps there"),
         ({"gaps": [], "verdicts": []}, "unseen", "its requirement is not in the new run"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from governor import tables
 from governor.ledger.contract import arrow_schema
 from governor.ledger.manifest import content_digest
 from governor.ledger.read import first_seen, open_run, runs, seen_before
+from governor.ledger.verify import verify
 from governor.model import Refused
 from tests.ledger.prepared import commit_copy
 from tests.run_builder import build_run, default_rows, finding
@@ -122,6 +126,19 @@ def test_a_damaged_table_is_refused_never_shown(ledger):
     assert " L024 is missing" in refusal(lambda: run.rows("cells"))
 
 
+def test_a_file_that_can_not_be_read_is_a_problem(ledger, tiny, monkeypatch):
+    """A disk that fails while it is read is said in words."""
+    run = commit_copy(ledger, tiny)
+
+    def fail(self, *_args, **_kwargs):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(self))
+
+    monkeypatch.setattr(Path, "open", fail)
+    assert " L026 can't be read: Input/output error" in refusal(lambda: run.table("cells"))
+    assert " L026 can't be read: Input/output error" in refusal(lambda: open_run(ledger))
+    assert {p.code for p in verify(ledger)} == {"L026"}
+
+
 def test_a_damaged_delivery_is_refused(ledger):
     """The rows of a delivery are compared with the manifest before anybody reads them."""
     build_run(ledger)
@@ -154,3 +171,20 @@ def test_findings_that_were_damaged_date_nothing(ledger):
     path.chmod(0o644)
     path.write_bytes(b"")
     assert " L025 " in refusal(lambda: first_seen(ledger))
+
+
+@pytest.mark.parametrize(
+    ("gaps", "tolerance", "incomplete"),
+    [
+        ([], 0, False),
+        ([{"reason": "rejected_rows", "rows": 2}], 0, True),
+        ([{"reason": "rejected_rows", "rows": 2}], 2, False),
+        ([{"reason": "denied", "rows": 0}], 9, True),
+        ([{"reason": "rounded_double", "rows": 7}], 0, False),
+    ],
+)
+def test_a_run_says_whether_it_is_the_whole_truth(ledger, gaps, tolerance, incomplete):
+    """Rows beyond the tolerance, or a gap of unknown size, make a run incomplete; a mere notice doesn't."""
+    rows = [{"source": "aws", "scope": "x", "detail": "x", **gap} for gap in gaps]
+    run = build_run(ledger, rows={"gaps": rows}, parameters={"gap_tolerance": tolerance})
+    assert run.incomplete is incomplete

@@ -246,6 +246,7 @@ def test_staging_folders_are_no_part_of_the_ledger(copy):
         ({"schema": 2, "new": {"anything": 1}}, "L031"),
         ({"schema": "1"}, "L032"),
         ({"more": 1}, "L032"),
+        ({"gaps": "none"}, "L032"),
         ({"outputs": {"../../x": {"sha256": "0" * 64, "rows": 0, "bytes": 0}}}, "L032"),
         ({"outputs": {"x": {"sha256": "0" * 64, "rows": 0}}}, "L032"),
         (

@@ -40,7 +40,7 @@ def read_rows(path: Path, name: str, header: Header) -> Iterator[tuple[int, list
             try:
                 fields = next(reader, None)
             except csv.Error as error:
-                fields, bad = last[:], ("B045", f"its quotes are broken: {error}")
+                fields, bad = last[:], ("B045", f"can't be parted into fields: {error}")
             if fields is None:
                 return
             lines, line = reader.line_num - line, reader.line_num
