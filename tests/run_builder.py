@@ -128,7 +128,9 @@ def write_table(path: Path, columns: tuple[tables.Column, ...], rows: Iterable[R
     whole.sort(
         key=lambda row: [(v is not None, v if v is not None else 0) for v in row.values() if not isinstance(v, list)]
     )
-    pq.write_table(pa.Table.from_pylist(whole, schema=arrow_schema(columns)), path, compression="zstd", store_schema=False)
+    pq.write_table(
+        pa.Table.from_pylist(whole, schema=arrow_schema(columns)), path, compression="zstd", store_schema=False
+    )
 
 
 def default_policies(rows: Sequence[Row]) -> list[Row]:

@@ -273,7 +273,7 @@ FX = "currency,to,date,rate,source\nEUR,USD,2026-09-30,1.05,ECB\nEUR,USD,2026-10
 @pytest.mark.parametrize(
     ("rates", "reporting", "combined", "gaps"),
     [
-        (FX, "USD", Decimal("21"), set()),
+        (FX, "USD", Decimal(21), set()),
         (FX.replace("EUR,", "SEK,"), "USD", None, {"EUR"}),
         (FX, "GBP", None, {"EUR", "USD"}),
         ("", "USD", None, set()),
