@@ -9,6 +9,7 @@ digests, no history, no check of what it reads. bench/run.py compares its alloca
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ from bench.policies import (
     needs,
     rules,
 )
+from bench.split_case import cpu_seconds
 
 CELL_KEYS = (
     "billing_period, billing_currency, tag_set, billing_account_id, sub_account_id, service_provider_name, invoice_id,"
@@ -293,8 +295,10 @@ def main() -> None:
     connection = duckdb.connect()
     connection.execute("SET memory_limit = '1000MB'")
     connection.execute(f"SET temp_directory = '{out}/spill'")
+    start = cpu_seconds()
     for statement in statements(charges, tag_sets, project, registers, out):
         connection.execute(statement).fetchall()
+    print(json.dumps({"cpu": cpu_seconds() - start}))
 
 
 if __name__ == "__main__":

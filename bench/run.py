@@ -33,11 +33,11 @@ from bench import report  # noqa: E402
 from bench.generate import generate  # noqa: E402
 from bench.policies import write_project  # noqa: E402
 from bench.split_case import SHARED  # noqa: E402
-from bench.stages import run_command  # noqa: E402
 from bench.world import Spec  # noqa: E402
 
 SEED, SMALL, VERSION_RUNS, SPLIT_CHARGES = 7, 1_000_000, 10, 1_000_000
 ALLOCATOR = "cloud_cost_allocation"
+STAGES = (sys.executable, "-m", "bench.stages")
 
 
 class Cost(NamedTuple):
@@ -60,13 +60,18 @@ class Sized:
 
     @property
     def judge_cpu(self) -> float:
-        """CPU of evaluate + allocate + score + commit: the whole run without its ingest and its start."""
-        return self.run.cpu - self.ingest.cpu
+        """CPU of evaluate + allocate + score + commit within the run, from the moment its normalised tables stand."""
+        return float(json.loads(self.run.output)["judge"])
+
+    @property
+    def hand_cpu(self) -> float:
+        """CPU of the hand-written statements, without the start of their process."""
+        return float(json.loads(self.hand.output)["cpu"])
 
     @property
     def ratio(self) -> float:
         """Times the CPU of the hand-written SQL."""
-        return self.judge_cpu / self.hand.cpu
+        return self.judge_cpu / self.hand_cpu
 
 
 def measure(command: Sequence[str], log: Path) -> Cost:
@@ -97,9 +102,9 @@ def measure_size(rows: int, work: Path) -> Sized:
     for stale in (project, tables):
         shutil.rmtree(stale, ignore_errors=True)
     write_project(project, bill / "data", bill / "registers")
-    ingest = measure([sys.executable, "-m", "bench.stages", str(project), str(tables)], work / "ingest.log")
+    ingest = measure([*STAGES, "ingest", str(project), str(tables)], work / "ingest.log")
     say(f"  ingest {ingest.cpu:.1f} CPU s")
-    run = measure(run_command(project), work / "run.log")
+    run = measure([*STAGES, "run", str(project)], work / "run.log")
     say(f"  whole run {run.cpu:.1f} CPU s")
     charges, tags = tables / "source-0" / "charges.parquet", tables / "source-0" / "tag_sets.parquet"
     arguments = [str(p) for p in (charges, tags, project, bill / "registers", work / f"hand-{rows}")]
@@ -117,7 +122,7 @@ def measure_csv(rows: int, work: Path) -> tuple[int, Cost]:
     _bill(Spec(rows, SEED), bill, "csv")
     shutil.rmtree(tables, ignore_errors=True)
     write_project(project, bill / "data", bill / "registers")
-    cost = measure([sys.executable, "-m", "bench.stages", str(project), str(tables)], work / "csv.log")
+    cost = measure([*STAGES, "ingest", str(project), str(tables)], work / "csv.log")
     shutil.rmtree(tables)
     return _rows(bill), cost
 

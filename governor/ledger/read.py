@@ -24,7 +24,7 @@ from governor.model import Position, Problem, Refused
 
 FIRST_SEEN = ("fingerprint", "first_seen")
 LISTED = 10  # runs named in a message
-NOTICES = ("rounded_double", "no_fx_rate")  # gaps that are told, and hide nothing
+NOTICES = ("rounded_double", "numeric_ids", "duplicate_tag_keys", "no_fx_rate")  # gaps that are told, and hide nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +157,15 @@ def seen_before(ledger: Path, before: int) -> frozenset[str]:
 
 def numbers(ledger: Path) -> list[int]:
     """List the numbers of the committed runs, ascending; none where there is no ledger yet."""
-    if ledger.exists() and not ledger.is_dir():
-        raise Refused(Problem(Position(str(ledger)), "L001", "the ledger is not a folder", "set `ledger:` to a folder"))
-    folder = ledger / "runs"
-    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+    try:
+        if ledger.exists() and not ledger.is_dir():
+            raise Refused(
+                Problem(Position(str(ledger)), "L001", "the ledger is not a folder", "name a folder: `ledger:`")
+            )
+        folder = ledger / "runs"
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    except OSError as error:
+        raise Refused(unreadable(ledger, error)) from error
     return sorted(int(name) for name in names if is_run_name(name))
 
 
@@ -202,7 +207,7 @@ def file_problem(path: Path, digest: str) -> Problem | None:
         if digest_file(path) != digest:
             return Problem(Position(str(path)), "L025", f"is damaged: its sha256 is no longer {digest}", RESTORE)
     except OSError as error:
-        return _unreadable(path, error)
+        return unreadable(path, error)
     return None
 
 
@@ -212,7 +217,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Refused(_unreadable(path, error)) from error
+        raise Refused(unreadable(path, error)) from error
 
 
 def _parse(path: Path, data: bytes) -> Any:
@@ -222,7 +227,8 @@ def _parse(path: Path, data: bytes) -> Any:
         raise Refused(Problem(Position(str(path)), "L030", f"is damaged: it is {error}", RESTORE)) from error
 
 
-def _unreadable(path: Path, error: OSError) -> Problem:
+def unreadable(path: Path, error: OSError) -> Problem:
+    """Say that the disk, or its permissions, kept something from being read."""
     return Problem(Position(str(path)), "L026", f"can't be read: {error.strerror}", "mend the permissions or the disk")
 
 

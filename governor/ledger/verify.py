@@ -12,7 +12,7 @@ from typing import Any
 
 from governor.evidence import digest_file
 from governor.ledger.manifest import RESTORE, SNAPSHOT_FILES, snapshot_name
-from governor.ledger.read import Run, file_problem, is_run_name, load, numbers, run_name
+from governor.ledger.read import Run, file_problem, is_run_name, load, numbers, run_name, unreadable
 from governor.model import Position, Problem, Refused
 
 STAGING = ".staging-"  # folders of runs that are being made; no part of the ledger
@@ -29,6 +29,13 @@ def verify(ledger: Path, heads: Collection[str] = ()) -> list[Problem]:
     known = numbers(ledger)
     if not known:
         return [Problem(Position(str(ledger)), "L020", "the ledger holds no run", "check `ledger:` in governor.yaml")]
+    try:
+        return _problems(ledger, known, heads)
+    except OSError as error:
+        return [unreadable(Path(error.filename or ledger), error)]
+
+
+def _problems(ledger: Path, known: list[int], heads: Collection[str]) -> list[Problem]:
     found = _strangers(ledger, {"lock", "runs", "snapshots"})
     found += [p for p in _strangers(ledger / "runs", ()) if not is_run_name(Path(p.position.file).name)]
     sound: dict[int, Run] = {}

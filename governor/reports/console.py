@@ -170,7 +170,7 @@ def _score(run: Run, currency: str, width: int) -> Iterator[Text | Table]:
         yield Text(f"\n{visible(currency)} {_headline(score)}", style="bold")
         yield _bar(score, width)
         yield _shares(score, width)
-    yield _totals(run, currency)
+    yield _totals(run, currency, width)
 
 
 def _bar(score: Row, width: int) -> Text:
@@ -201,14 +201,18 @@ def _shares(score: Row, width: int) -> Table:
     return table
 
 
-def _totals(run: Run, currency: str) -> Table:
+def _totals(run: Run, currency: str, width: int) -> Table:
+    """Show the equation with every digit where the line has room: rounded parts need not add up."""
     rows = [row for row in run.rows("totals") if row["currency"] == currency]
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right")
-    table.add_row(Text("ingested"), Text(_amount(figures.add(r[figures.basis(run)] for r in rows)), style="bold"))
-    table.add_row(Text("= allocated"), Text(_amount(figures.add(r["allocated"] for r in rows))))
-    table.add_row(Text("+ unallocated"), Text(_amount(figures.add(r["unallocated"] for r in rows))))
+    names = {"ingested": figures.basis(run), "= allocated": "allocated", "+ unallocated": "unallocated"}
+    sums = {label: figures.add(row[name] for row in rows) for label, name in names.items()}
+    exact = {label: display.exact(amount, "-") for label, amount in sums.items()}
+    fits = max(map(len, exact.values())) <= width - len("+ unallocated  ")
+    for label, amount in sums.items():
+        table.add_row(Text(label), Text(exact[label] if fits else _amount(amount)))
     every = all(figures.ties(run, row) for row in rows)
     style = "bold" if every else "bold red"
     table.add_row(Text("ties exactly" if every else "DOES NOT TIE"), Text("yes" if every else "NO", style=style))

@@ -139,6 +139,18 @@ def test_a_file_that_can_not_be_read_is_a_problem(ledger, tiny, monkeypatch):
     assert {p.code for p in verify(ledger)} == {"L026"}
 
 
+def test_a_folder_that_can_not_be_read_is_a_problem(ledger, tiny, monkeypatch):
+    """A ledger that this user may not look into is said in words, not as an empty one."""
+    commit_copy(ledger, tiny)
+
+    def fail(self, *_args, **_kwargs):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    monkeypatch.setattr(Path, "iterdir", fail)
+    for action in (runs, open_run, verify, first_seen):
+        assert " L026 can't be read: Permission denied" in refusal(lambda action=action: action(ledger))
+
+
 def test_a_damaged_delivery_is_refused(ledger):
     """The rows of a delivery are compared with the manifest before anybody reads them."""
     build_run(ledger)
