@@ -39,7 +39,8 @@ def page(m: Measured) -> str:
     )
     lost = [f"- {what}: {figure}, where {target} was the aim." for what, target, figure, met in rows if not met]
     parts = [
-        f"# Benchmarks\n\nMeasured on {m.date} by `make bench`, which is `{m.command}` and writes this page.\n\n{_METHOD}",
+        f"# Benchmarks\n\nMeasured on {m.date} by `make bench`, which is `{m.command}` and writes this page.\n\n"
+        + _METHOD,
         f"## Targets\n\n| what | target | measured | met |\n|---|---|---|---|\n{table}",
         f"## Figures\n\n{_figures(m)}",
         "## Where we lose\n\n" + "\n".join([*lost, *_ALWAYS]),

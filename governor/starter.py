@@ -45,7 +45,7 @@ class Profile:
     cost_centers: tuple[str, ...]
 
 
-def write_starter(folder: Path, bill: Path | None, organization: str = "Acme") -> list[Path]:
+def write_starter(folder: Path, bill: Path | None, organization: str = "My organization") -> list[Path]:
     """Write a starter project below `folder` for a bill, or for a small example bill that comes along.
 
     Returns the files written. Raises Refused when a project is there already: nothing is ever overwritten.
