@@ -7,6 +7,8 @@ import gzip
 import io
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -151,8 +153,11 @@ def test_demo_runs_ones_own_bill(tmp_path: Path) -> None:
     bill = tmp_path / "mine.csv.gz"
     bill.write_bytes((ACME / "bills" / "examplecorp" / "gcp.csv.gz").read_bytes())
     script = str(ROOT / "examples" / "demo.py")
-    done = subprocess.run([sys.executable, script, str(bill)], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, script, str(bill)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    [project] = re.findall(r"Your project is (out/demo-mine-\w+):", done.stdout)
+    assert (ROOT / project / "governor.yaml").is_file()
+    shutil.rmtree(ROOT / project)
 
 
 def test_example_stays_small() -> None:

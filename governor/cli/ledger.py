@@ -77,13 +77,17 @@ def show(ref: str, config_path: Path | None, format_: str) -> None:
 @command.command("verify")
 @config_option
 @format_option("console", "json")
-def verify(config_path: Path | None, format_: str) -> int:
-    """Prove that no committed run was changed, removed or put in: exit 1 when one was."""
+@click.option("--head", "heads", multiple=True, metavar="DIGEST", help="A head noted earlier that must still be there.")
+def verify(config_path: Path | None, format_: str, heads: tuple[str, ...]) -> int:
+    """Prove that no committed run was changed, removed or put in: exit 1 when one was.
+
+    That the last runs were not cut off or written anew can be seen only against a head noted elsewhere: --head.
+    """
     from governor.ledger.read import runs
     from governor.ledger.verify import verify as check
 
     ledger = load_config(config_path).ledger
-    problems = check(ledger)
+    problems = check(ledger, heads)
     head = None if problems else next((r.digest for r in reversed(runs(ledger))), None)
     if format_ == "json":
         click.echo(json.dumps({"valid": not problems, "problems": [str(p) for p in problems], "head": head}, indent=2))
@@ -91,7 +95,7 @@ def verify(config_path: Path | None, format_: str) -> int:
         for problem in problems:
             click.echo(printable(str(problem)))
     else:
-        click.echo(f"the ledger is whole; its head is {head or 'none: no run yet'}")
+        click.echo(f"the ledger is whole; its head is {head}")
     return VIOLATED if problems else CLEAN
 
 
@@ -119,6 +123,8 @@ def _lines(difference: dict[str, Any]) -> list[str]:
     """Lay a difference out as text: a heading for each part that changed, a line for each change."""
     lines = []
     for part, value in difference.items():
+        if isinstance(value, dict) and value:
+            lines.append(f"{part.replace('_', ' ')}: " + "  ".join(f"{k} {v}" for k, v in value.items()))
         if isinstance(value, list) and value:
             lines.append(f"{part.replace('_', ' ')} ({len(value)})")
             lines += ["  " + "  ".join(f"{k}: {v}" for k, v in row.items() if v is not None) for row in value[:20]]

@@ -76,7 +76,8 @@ def write_findings(
             FROM grouped g JOIN checks k ON k.n = g.n
         ),
         seen AS (
-            SELECT p.*, least(coalesce(e.seen, p.first_charge), p.first_charge) AS first_seen
+            SELECT p.*, min(least(coalesce(e.seen, p.first_charge), p.first_charge))
+                OVER (PARTITION BY p.fingerprint) AS first_seen
             FROM printed p LEFT JOIN earlier e ON e.fingerprint = p.fingerprint
         )
         SELECT * REPLACE (

@@ -25,7 +25,6 @@ from governor.journals.entries import (
     Journal,
     JournalEntry,
     JournalLine,
-    add,
     balanced,
     external_id,
     last_day,
@@ -159,7 +158,7 @@ def _entry(
         _line(recipients[key[0]].account, key, amount, period, run) for key, amount in _in_order(charged) if amount
     ]
     memos = [_line("", key, amount, period, run) for key, amount in _in_order(shown) if amount]
-    if total := add(charged.values()):
+    if total := money.total(charged.values()):
         account, center = settings.clearing_account, settings.clearing_cost_center
         credit, debit = _sides(total)
         description = f"Cloud cost {period}, charged to cost centers, run {run[:12]}"
@@ -184,7 +183,7 @@ def _parts(rows: Iterable[Row]) -> Parts:
     for row in rows:
         for component in COMPONENTS:
             key = (row["cost_center"], component)
-            parts[key] = add([parts.get(key, ZERO), row[component]])
+            parts[key] = money.total([parts.get(key, ZERO), row[component]])
     return parts
 
 
@@ -213,14 +212,15 @@ def _controls(
     """Reconcile the period per currency. A run whose cost centers don't add up to its totals is refused."""
     for currency in sorted({row["currency"] for row in (*totals, *centers)}):
         allocated, left = (
-            add(row[column] for row in totals if row["currency"] == currency) for column in ("allocated", "unallocated")
+            money.total(row[column] for row in totals if row["currency"] == currency)
+            for column in ("allocated", "unallocated")
         )
         here = [row for row in centers if row["currency"] == currency]
         charged, showback = (
-            add(row[c] for row in here if recipients[row["cost_center"]].charged is side for c in COMPONENTS)
+            money.total(row[c] for row in here if recipients[row["cost_center"]].charged is side for c in COMPONENTS)
             for side in (True, False)
         )
-        if allocated != add([charged, showback]):
+        if allocated != money.total([charged, showback]):
             what = (
                 f"the totals say that {money.text(allocated)} {currency} is allocated in this period, the cost centers"
                 f" that {money.text(charged)} is charged and {money.text(showback)} shown"
@@ -228,10 +228,10 @@ def _controls(
             mend = "nothing was drafted; run `governor ledger verify`, and make the run again"
             raise Refused(Problem(Position(str(run.folder)), "J005", what, mend))
         lines = [line for entry in entries if entry.currency == currency for line in entry.lines if line.component]
-        suspense, posted = add(row["suspense"] for row in here), add(line.amount for line in lines)
+        suspense, posted = money.total(row["suspense"] for row in here), money.total(line.amount for line in lines)
         yield ControlTotals(
             currency=currency,
-            ingested=add([allocated, left]),
+            ingested=money.total([allocated, left]),
             charged=charged,
             showback=showback,
             suspense=suspense,

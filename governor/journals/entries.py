@@ -5,7 +5,6 @@ from __future__ import annotations
 import calendar
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -124,16 +123,8 @@ def external_id(entity: str, period: str, currency: str, run: str) -> str:
 
 def balanced(entry: JournalEntry) -> JournalEntry:
     """Hold an entry to the law of journals before it leaves: debits equal credits, and neither is negative."""
-    balance = add(line.amount for line in entry.lines)
+    balance = money.total(line.amount for line in entry.lines)
     if balance or any(min(line.debit, line.credit) < 0 for line in entry.lines):
         what = f"the entry {entry.id} is out of balance by {money.text(balance)} {entry.currency}"
         raise Refused(Problem(Position(entry.id), "J006", what, "this is a fault of governor: report it, post nothing"))
     return entry
-
-
-def add(amounts: Iterable[Decimal]) -> Decimal:
-    """Add amounts of one currency, exactly."""
-    total = ZERO
-    for amount in amounts:
-        total = money.EXACT.add(total, amount)
-    return total

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
 from typing import TypeVar
 
-from governor.journals.entries import add
+from governor import money
 from governor.money import EXACT
 
 # ISO 4217: the currencies whose minor unit is not a hundredth.
@@ -49,8 +49,8 @@ def round_lines(parts: Parts, currency: str) -> Parts:
     by_center: dict[str, Parts] = defaultdict(dict)
     for (center, component), amount in parts.items():
         by_center[center][center, component] = amount
-    exact = {center: add(amounts.values()) for center, amounts in by_center.items()}
-    rounded = round_parts(exact, round_once(add(exact.values()), digits), digits)
+    exact = {center: money.total(amounts.values()) for center, amounts in by_center.items()}
+    rounded = round_parts(exact, round_once(money.total(exact.values()), digits), digits)
     lines: Parts = {}
     for center, amounts in by_center.items():
         lines |= round_parts(amounts, rounded[center], digits)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from governor import money
 from governor.ledger.read import Run
 from governor.model import Status
 from governor.reports import display, figures
@@ -32,15 +33,15 @@ def _block(run: Run, currency: str, number: int, limit: int) -> dict[str, Any]:
     chart = _chart(lines)
     services = figures.net(run, "service", currency)
     allocations = [row for row in run.rows("allocations") if row["currency"] == currency]
-    ingested = figures.add(row[figures.basis(run)] for row in totals)
+    ingested = money.total(row[figures.basis(run)] for row in totals)
     return {
         "currency": currency,
         "anchor": f"c{number}",
         "totals": totals,
-        "billed": figures.add(row["billed_cost"] for row in totals),
+        "billed": money.total(row["billed_cost"] for row in totals),
         "ingested": ingested,
-        "allocated": figures.add(row["allocated"] for row in totals),
-        "unallocated": figures.add(row["unallocated"] for row in totals),
+        "allocated": money.total(row["allocated"] for row in totals),
+        "unallocated": money.total(row["unallocated"] for row in totals),
         "ties": all(figures.ties(run, row) for row in totals),
         "rows": sum(row["rows"] for row in totals),
         "rejected": sum(row["rejected"] for row in totals),
@@ -71,12 +72,12 @@ def _block(run: Run, currency: str, number: int, limit: int) -> dict[str, Any]:
 
 def _sum(lines: Sequence[Line]) -> Row:
     names = (*figures.PARTS, "total", "suspense")
-    sums: Row = {name: figures.add(getattr(each, name) for each in lines) for name in names}
+    sums: Row = {name: money.total(getattr(each, name) for each in lines) for name in names}
     budgets = [each.budget for each in lines if each.budget is not None]
     variances = [each.variance for each in lines if each.variance is not None]
     return sums | {
-        "budget": figures.add(budgets) if budgets else None,
-        "variance": figures.add(variances) if variances else None,
+        "budget": money.total(budgets) if budgets else None,
+        "variance": money.total(variances) if variances else None,
     }
 
 
@@ -87,7 +88,7 @@ def _chart(lines: Sequence[Line]) -> list[Bar]:
         for each in lines[:CHARTED]
     ]
     if rest := lines[CHARTED:]:
-        bars.append((display.plural(len(rest), "other"), "", [], figures.add(each.total for each in rest)))
+        bars.append((display.plural(len(rest), "other"), "", [], money.total(each.total for each in rest)))
     return bars
 
 
@@ -99,10 +100,10 @@ def _service_chart(rows: Sequence[Row]) -> list[Bar]:
 
 def _parts(sums: Row, allocations: Iterable[Row]) -> Row:
     """What the whole of a currency is made of: the statement's parts, suspense, and what nobody pays."""
-    nobody = figures.add(row["amount"] for row in allocations if row["status"] == Status.UNALLOCATABLE)
+    nobody = money.total(row["amount"] for row in allocations if row["status"] == Status.UNALLOCATABLE)
     parts = [(name, f"p{name}", sums[name]) for name in (*figures.PARTS, "suspense")]
     parts.append(("unallocated", "punallocated", nobody))
-    return {"parts": parts, "parts_total": figures.add(max(value, figures.ZERO) for *_, value in parts)}
+    return {"parts": parts, "parts_total": money.total(max(value, figures.ZERO) for *_, value in parts)}
 
 
 def _orders(run: Run) -> list[list[str]]:
@@ -123,7 +124,7 @@ def _periods(run: Run, currency: str, lines: Sequence[Line]) -> Row | None:
         "columns": columns,
         "left": len(periods) - len(columns),
         "rows": [(each, [cells.get((each.cost_center, period)) for period in columns]) for each in lines],
-        "sums": [figures.add(row["total"] for row in rows if row["billing_period"] == period) for period in columns],
+        "sums": [money.total(row["total"] for row in rows if row["billing_period"] == period) for period in columns],
     }
 
 
@@ -138,7 +139,7 @@ def _pools(allocations: Sequence[Row], limit: int) -> list[Row]:
             "pool": pool,
             "policy": next(iter(divisions.values()))[0]["policy"],
             "methods": sorted({row["method"] for rows in divisions.values() for row in rows}),
-            "amount": figures.add(row["amount"] for rows in divisions.values() for row in rows),
+            "amount": money.total(row["amount"] for rows in divisions.values() for row in rows),
             "divisions": [_division(*key, rows, limit) for key, rows in sorted(divisions.items())],
         }
         for pool, divisions in sorted(pools.items())
@@ -151,7 +152,7 @@ def _division(period: str, source: str, rows: Sequence[Row], limit: int) -> Row:
     return {
         "period": period,
         "source": source,
-        "amount": figures.add(row["amount"] for row in rows),
+        "amount": money.total(row["amount"] for row in rows),
         "weight_total": totals.pop() if len(totals) == 1 else None,
         "shares": shown("allocations", ranked, limit, "amount"),
     }
@@ -167,7 +168,7 @@ def _grouped(allocations: Iterable[Row], statuses: Sequence[Status], keys: Seque
         dict(zip(keys, values, strict=True))
         | {
             "currency": members[0]["currency"],
-            "amount": figures.add(row["amount"] for row in members),
+            "amount": money.total(row["amount"] for row in members),
             "rows": sum(row["rows"] for row in members),
         }
         for values, members in groups.items()
@@ -182,7 +183,7 @@ def _rules(allocations: Iterable[Row]) -> list[Row]:
     for row in allocations:
         key = (row["status"], row["policy"] or "", row["rule"] or "", row["method"])
         group = groups.setdefault(key, {"amount": Decimal(0), "rows": 0, "pooled": row["pool"] is not None})
-        group["amount"] = figures.add((group["amount"], row["amount"]))
+        group["amount"] = money.total((group["amount"], row["amount"]))
         group["rows"] += row["rows"]
     order = [str(status) for status in Status]
     ranked = sorted(groups, key=lambda k: (order.index(k[0]), -abs(groups[k]["amount"]), k))

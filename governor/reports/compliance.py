@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from governor import money
 from governor.ledger.read import Run
 from governor.model import SEVERITIES, Status, Verdict
 from governor.reports import figures
@@ -70,7 +71,7 @@ def _scope(run: Run, scope: str, currency: str, limit: int) -> Shown:
         row
         | {
             "name": names.get(row["scope_id"], ""),
-            "unallocated_cost": figures.add((row["cost_d"], row["cost_u"])),
+            "unallocated_cost": money.total((row["cost_d"], row["cost_u"])),
         }
         for row in figures.scores(run, scope, currency)
     ]
@@ -93,11 +94,11 @@ def _requirements(run: Run) -> list[Row]:
             },
         )
         group["subjects"][row["verdict"]] += row["subjects"]
-        group["cost"][row["verdict"]] = figures.add((group["cost"][row["verdict"]], row["cost"]))
+        group["cost"][row["verdict"]] = money.total((group["cost"][row["verdict"]], row["cost"]))
     places = {currency: place for place, currency in enumerate(figures.currencies(run))}
     for group in groups.values():
-        group["open"] = figures.add(group["cost"][v] for v in (Verdict.FAIL, Verdict.UNKNOWN, Verdict.GRACE))
-        group["judged"] = figures.add(cost for v, cost in group["cost"].items() if v != Verdict.NOT_APPLICABLE)
+        group["open"] = money.total(group["cost"][v] for v in (Verdict.FAIL, Verdict.UNKNOWN, Verdict.GRACE))
+        group["judged"] = money.total(cost for v, cost in group["cost"].items() if v != Verdict.NOT_APPLICABLE)
     return sorted(
         groups.values(),
         key=lambda g: (

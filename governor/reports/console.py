@@ -208,7 +208,7 @@ def _totals(run: Run, currency: str, width: int) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right")
     names = {"ingested": figures.basis(run), "= allocated": "allocated", "+ unallocated": "unallocated"}
-    sums = {label: figures.add(row[name] for row in rows) for label, name in names.items()}
+    sums = {label: money.total(row[name] for row in rows) for label, name in names.items()}
     exact = {label: display.exact(amount, "-") for label, amount in sums.items()}
     fits = max(map(len, exact.values())) <= width - len("+ unallocated  ")
     for label, amount in sums.items():

@@ -22,14 +22,6 @@ FOUND = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.GRACE, Verdict.WAIVED)
 ZERO = Decimal(0)
 
 
-def add(amounts: Iterable[Decimal]) -> Decimal:
-    """Add amounts of one currency, exactly."""
-    total = ZERO
-    for each in amounts:
-        total = money.EXACT.add(total, each)
-    return total
-
-
 def subtract(amount: Decimal, less: Decimal) -> Decimal:
     """Subtract amounts of one currency, exactly."""
     return money.EXACT.subtract(amount, less)
@@ -59,7 +51,7 @@ def basis(run: Run) -> str:
 
 def ties(run: Run, row: Row) -> bool:
     """Tell whether ingested = allocated + unallocated in a row of `totals`, to the last digit."""
-    return bool(row[basis(run)] == add((row["allocated"], row["unallocated"])))
+    return bool(row[basis(run)] == money.total((row["allocated"], row["unallocated"])))
 
 
 def scores(run: Run, scope: str, currency: str) -> list[Row]:
@@ -160,11 +152,11 @@ def line(rows: Sequence[Row]) -> Line:
         parent=last["parent"] or "",
         owner=last["owner_email"] or "",
         mode=last["mode"] or "",
-        total=add(r["total"] for r in rows),
-        suspense=add(r["suspense"] for r in rows),
-        budget=add(r["budget"] for r in budgeted) if budgeted else None,
-        budgeted=add(r["total"] for r in budgeted),
-        **{part: add(r[part] for r in rows) for part in PARTS},
+        total=money.total(r["total"] for r in rows),
+        suspense=money.total(r["suspense"] for r in rows),
+        budget=money.total(r["budget"] for r in budgeted) if budgeted else None,
+        budgeted=money.total(r["total"] for r in budgeted),
+        **{part: money.total(r[part] for r in rows) for part in PARTS},
     )
 
 
@@ -237,6 +229,8 @@ def _node(
     seen.add(id_)
     below = [_node(c, depth + 1, own, names, children, seen) for c in sorted(children.get(id_, ())) if c not in seen]
     mine = own.get(id_)
-    sums = {p: add([getattr(mine, p) if mine else ZERO, *(getattr(c, p) for c in below)]) for p in (*PARTS, "total")}
+    sums = {
+        p: money.total([getattr(mine, p) if mine else ZERO, *(getattr(c, p) for c in below)]) for p in (*PARTS, "total")
+    }
     children_ = tuple(sorted(below, key=lambda n: (-n.total, n.id)))
     return Node(id_, names.get(id_, ""), mine, depth, children=children_, **sums)

@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from governor import money
 from governor._data import data
 from governor.ledger.read import Run
 from governor.model import SEVERITIES
@@ -96,7 +97,7 @@ def _environment() -> Environment:
         "status_parts": charts.status_parts,
     }
     environment.globals |= {
-        "add": lambda *amounts: figures.add(amounts),
+        "add": lambda *amounts: money.total(amounts),
         "plural": display.plural,
         "ties": figures.ties,
         "share": display.share,

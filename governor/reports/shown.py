@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from governor import money
 from governor.reports import figures
 
 
@@ -22,12 +23,12 @@ class Shown:
     left_money: tuple[tuple[str, Decimal], ...] = ()
 
 
-def shown(table: str, rows: Sequence[figures.Row], limit: int, money: str = "") -> Shown:
-    """Cut a ranked list at the limit. `money` names the amount by which it is ranked, added up per currency."""
+def shown(table: str, rows: Sequence[figures.Row], limit: int, amount: str = "") -> Shown:
+    """Cut a ranked list at the limit. `amount` names the one by which it is ranked, added up per currency."""
     left = rows[limit:]
     sums = [
-        (currency, figures.add(row[money] or figures.ZERO for row in left if row["currency"] == currency))
-        for currency in sorted({row["currency"] or "" for row in left} if money else ())
+        (currency, money.total(row[amount] or figures.ZERO for row in left if row["currency"] == currency))
+        for currency in sorted({row["currency"] or "" for row in left} if amount else ())
     ]
     return Shown(table, rows[:limit], len(left), tuple(sums))
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from governor import money
 from governor.config import JournalSettings
-from governor.journals.entries import COMPONENTS, add
+from governor.journals.entries import COMPONENTS
 from governor.ledger.read import Run
 from tests.run_builder import build_run
 
@@ -28,7 +29,7 @@ def statement(
     """A cost center's line: direct, shared, commitment and central cost, then suspense."""
     values = [Decimal(a) for a in amounts] + [Decimal(0)] * (5 - len(amounts))
     row = dict(zip((*COMPONENTS, "suspense"), values, strict=True))
-    total = add(values[:4])
+    total = money.total(values[:4])
     return {"cost_center": cost_center, "billing_period": period, "currency": currency, "total": total, **row, **more}
 
 
@@ -44,9 +45,9 @@ def totals(statements: Iterable[Mapping[str, Any]], unallocated: str) -> list[di
         groups.setdefault((row["billing_period"], row["currency"]), []).append(row)
     found = []
     for (period, currency), rows in groups.items():
-        allocated = add(row["total"] for row in rows)
-        left = add([*(row["suspense"] for row in rows), Decimal(unallocated)])
-        cost = dict.fromkeys(("billed_cost", "effective_cost"), add([allocated, left]))
+        allocated = money.total(row["total"] for row in rows)
+        left = money.total([*(row["suspense"] for row in rows), Decimal(unallocated)])
+        cost = dict.fromkeys(("billed_cost", "effective_cost"), money.total([allocated, left]))
         counts = {"rows": len(rows), "rejected": 0}
         key = {"source": "aws", "billing_period": period, "currency": currency}
         found.append({**key, **cost, **counts, "allocated": allocated, "unallocated": left})

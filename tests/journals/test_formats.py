@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from governor import money
 from governor.config import JournalSettings
 from governor.journals import FORMATS, Journal, draft_journal, write
-from governor.journals.entries import add
 from governor.journals.rounding import minor_digits
 from tests.journals.conftest import SETTINGS, Hledger, MakeRun, center, statement
 
@@ -167,7 +167,7 @@ def test_hledger_accepts_a_year_of_random_cost_centers(
     assert found == posted
     for journal in journals:
         for control in journal.controls:
-            whole = add([control.charged, control.showback, control.suspense, control.unallocated])
+            whole = money.total([control.charged, control.showback, control.suspense, control.unallocated])
             assert whole == control.ingested
             entities = sum(entry.currency == control.currency for entry in journal.entries)
             assert abs(control.rounding) <= Decimal("0.5").scaleb(-minor_digits(control.currency)) * max(entities, 1)

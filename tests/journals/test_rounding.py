@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governor.journals.entries import COMPONENTS, add
+from governor import money
+from governor.journals.entries import COMPONENTS
 from governor.journals.rounding import Parts, minor_digits, round_lines, round_once, round_parts
 
 CURRENCIES = st.sampled_from(["USD", "JPY", "KWD", "CLF", "XYZ"])
@@ -83,4 +84,4 @@ def test_parts_may_share_out_a_total_on_either_side_of_their_sum() -> None:
 def test_sums_are_exact_beyond_28_digits() -> None:
     """Python's own context would round here, silently."""
     amounts = [Decimal("99999999999999.999999999999999999999999")] * 3
-    assert str(add(amounts)) == "299999999999999.999999999999999999999997"
+    assert str(money.total(amounts)) == "299999999999999.999999999999999999999997"

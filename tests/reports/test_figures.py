@@ -107,7 +107,7 @@ def test_a_rejected_row_of_no_currency_makes_no_statement(tmp_path: Path) -> Non
 @given(st.lists(AMOUNTS, min_size=1, max_size=8))
 def test_a_bar_is_as_long_as_its_parts(values: list[Decimal]) -> None:
     """Parts lie side by side without a gap, and the positive ones fill the bar exactly."""
-    whole = figures.add(v for v in values if v > 0)
+    whole = money.total(v for v in values if v > 0)
     laid = charts.lengths([(str(n), "x", v) for n, v in enumerate(values)], whole)
     end = Decimal(0)
     for _, _, start, length in laid:
