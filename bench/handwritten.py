@@ -34,7 +34,8 @@ from bench.split_case import cpu_seconds
 
 CELL_KEYS = (
     "billing_period, billing_currency, tag_set, billing_account_id, sub_account_id, service_provider_name, invoice_id,"
-    " service_name, service_category, region_id, resource_id, resource_type, charge_category, charge_class,"
+    " sub_account_name, service_name, service_category, region_id, resource_id, resource_name, resource_type,"
+    " charge_category, charge_class,"
     " pricing_category, commitment_discount_id, commitment_discount_status"
 )
 SCALE = 10  # decimals of the generated amounts: units of 1e-10 fit HUGEINT even when multiplied

@@ -36,7 +36,7 @@ def measure(folder: Path) -> dict[str, Any]:
     deliveries, _ = ingest_all(prepared, folder / "tables", options)
     ingested = cpu_seconds()
     with scratch_engine(folder, deliveries, options) as engine:
-        load_charges(engine, deliveries, prepared.plan.columns)
+        load_charges(engine, deliveries, prepared.plan.columns, prepared.plan.basis)
         days = stretches(engine, [a.policy.effective_from for a in prepared.plan.allocation])
         build_cells(engine, prepared.plan, days, options.as_of)
         load_registers(engine, prepared.registers.tables, days)

@@ -14,7 +14,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from governor.engine.cells import KEYS
 from governor.engine.duckdb import Engine, identifier, literal, open_engine
 from governor.ledger.read import Run
 from governor.model import Position, Problem, Refused
@@ -96,8 +95,9 @@ class _rows:  # noqa: N801 - reads as a function: with _rows(run, source) as eng
         read = [files.charges.parent, self.run.folder]
         self._opened = open_engine(work=Path(self._folder.name), read=read)
         engine = self._opened.__enter__()
+        keys = self.run.manifest["parameters"]["keys"]
         renamed = {"billing_currency": "currency", "service_provider_name": "provider"}
-        same = " AND ".join(f"x.{identifier(renamed.get(k, k))} IS NOT DISTINCT FROM c.{identifier(k)}" for k in KEYS)
+        same = " AND ".join(f"x.{identifier(renamed.get(k, k))} IS NOT DISTINCT FROM c.{identifier(k)}" for k in keys)
         flags = self.run.manifest["parameters"].get("flags", {})
         made = ", ".join(f"{identifier(name)} := ({sql})" for name, sql in sorted(flags.items()))
         engine.execute(f"""

@@ -147,7 +147,7 @@ def judge(
     """Fill the engine's tables: cells, classified, allocations, findings, verdicts, scores. Returns the gaps found."""
     plan_, registers = prepared.plan, prepared.registers
     options.progress("grouping the charges", 0, 0)
-    cells.load_charges(engine, deliveries, plan_.columns)
+    cells.load_charges(engine, deliveries, plan_.columns, plan_.basis)
     days = cells.stretches(engine, [*boundaries(registers), *_policy_days(plan_)])
     cells.build_cells(engine, plan_, days, options.as_of)
     cells.load_registers(engine, {n: t for n, t in registers.tables.items() if n not in NOT_JOINED}, days)
@@ -247,6 +247,7 @@ def _commit(
             "gap_tolerance": config.gap_tolerance,
             "order": [list(p.order) for p in prepared.plan.policies.allocation],
             "tables": tables.VERSION,
+            "keys": list(prepared.plan.keys),
             "flags": {name: compiler.sql(condition) for name, condition in sorted(prepared.plan.flags.items())},
         },
         gaps=len(gaps),

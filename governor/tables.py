@@ -21,7 +21,8 @@ TAGS = "MAP(VARCHAR, VARCHAR)"
 class Column:
     """One column. `core` ones are always kept; the others only where a policy names them.
 
-    `cell` marks the keys by which charges are grouped into cells: all that classification can depend on.
+    `cell` marks the keys by which charges are grouped into cells: all that classification can depend on. Those `asked`
+    are keys only where a policy names them: no output needs them otherwise.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Column:
     required: bool = False
     core: bool = True
     cell: bool = False
+    asked: bool = False
 
 
 def snake(name: str) -> str:
@@ -61,16 +63,16 @@ FOCUS = (
     _focus("ChargeCategory", required=True, cell=True),
     _focus("ChargeClass", cell=True),
     _focus("ChargeDescription"),
-    _focus("ChargeFrequency", cell=True),
+    _focus("ChargeFrequency", cell=True, asked=True),
     _focus("ServiceProviderName", cell=True),
-    _focus("HostProviderName", cell=True),
-    _focus("InvoiceIssuerName", cell=True),
+    _focus("HostProviderName", cell=True, asked=True),
+    _focus("InvoiceIssuerName", cell=True, asked=True),
     _focus("InvoiceId", cell=True),
     _focus("SubAccountId", cell=True),
     _focus("SubAccountName", cell=True),
     _focus("ServiceName", cell=True),
     _focus("ServiceCategory", cell=True),
-    _focus("ServiceSubcategory", cell=True),
+    _focus("ServiceSubcategory", cell=True, asked=True),
     _focus("RegionId", cell=True),
     _focus("ResourceId", cell=True),
     _focus("ResourceName", cell=True),
@@ -78,10 +80,10 @@ FOCUS = (
     _focus("PricingCategory", cell=True),
     _focus("CommitmentDiscountId", cell=True),
     _focus("CommitmentDiscountStatus", cell=True),
-    _focus("CommitmentDiscountType", cell=True),
-    _focus("CapacityReservationStatus", cell=True),
-    _focus("AllocatedMethodId", cell=True),
-    _focus("AllocatedResourceId", cell=True),
+    _focus("CommitmentDiscountType", cell=True, asked=True),
+    _focus("CapacityReservationStatus", cell=True, asked=True),
+    _focus("AllocatedMethodId", cell=True, asked=True),
+    _focus("AllocatedResourceId", cell=True, asked=True),
     _focus("AllocatedResourceName", core=False),
     _focus("AllocatedMethodDetails", core=False),
     _focus("AvailabilityZone", core=False),
@@ -388,7 +390,8 @@ REGISTER_ACCOUNTS = (
 )
 
 # The tables of a run folder, by file name (`NAME.parquet`). Rows are sorted by all columns from left to right unless a
-# table says otherwise, NULL first, so that the same content is the same bytes.
+# table says otherwise, NULL first, so that the same content is the same bytes. Cells are sorted by `cell`, findings by
+# fingerprint, verdict, source, waiver and currency.
 RUN = {
     "totals": TOTALS,
     "cells": CELLS,

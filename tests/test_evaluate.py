@@ -294,3 +294,16 @@ def test_currencies_are_combined_only_where_the_register_says_how(
     assert found == ([combined] if combined else [])
     assert {g["scope"] for g in run.rows("gaps") if g["reason"] == "no_fx_rate"} == gaps
     assert not run.incomplete
+
+
+def test_a_column_that_nobody_there_is_judged_by_leaves_no_gap(tmp_path: Path) -> None:
+    """Where a rule's `where` leaves every row of a source out, what the source lacks hides nothing."""
+    rules = RULES.replace(
+        '    assert: "sku_id is not null"', '    where: "provider = \'Other\'"\n    assert: "sku_id is not null"'
+    )
+    rules = rules.replace("charge: {SkuId: x}", "charge: {SkuId: x, ServiceProviderName: Other}")
+    rules = rules.replace("{rule: sku-known, expect", "{rule: sku-known, charge: {ServiceProviderName: Other}, expect")
+    rules = rules.replace("{rule: sku-known, unread", "{rule: sku-known, charge: {ServiceProviderName: Other}, unread")
+    run = judged(tmp_path, [tagged(GOOD)], policies=(rules, BY_TAG))
+    assert run.rows("gaps") == []
+    assert verdicts(run)["sku-known"] == "not_applicable"

@@ -44,7 +44,7 @@ def allocate(
     shares = divide(_pool_amounts(engine, plan.basis), pools, _direct(engine, plan.basis), in_force)
     _fall_back(engine, shares)
     _write(engine, plan.basis, shares)
-    _assert_conserved(engine, plan.basis)
+    _assert_conserved(engine)
 
 
 def unread_gaps(plan: Plan, missing: Mapping[str, Collection[str]]) -> list[Gap]:
@@ -136,13 +136,13 @@ def _write(engine: Engine, basis: str, shares: Sequence[Share]) -> None:
         FROM shares""")
 
 
-def _assert_conserved(engine: Engine, basis: str) -> None:
+def _assert_conserved(engine: Engine) -> None:
     """Compare what was ingested with what was allocated, per source, period and currency, to the last digit."""
-    rows = engine.rows(f"""
+    rows = engine.rows("""
         WITH placed AS (SELECT source, billing_period, currency, sum(amount) AS amount FROM allocations GROUP BY ALL)
-        SELECT source, billing_period, currency, i.{basis}, p.amount
+        SELECT source, billing_period, currency, i.cost, p.amount
         FROM ingested i FULL JOIN placed p USING (source, billing_period, currency)
-        WHERE i.{basis} IS DISTINCT FROM p.amount""")
+        WHERE i.cost IS DISTINCT FROM p.amount""")
     for source, period, currency, ingested, placed in rows:
         amounts = " but ".join(text(a or Decimal(0)) for a in (ingested, placed))
         raise NotConserved(f"{source} {period} {currency}: ingested {amounts} allocated")

@@ -33,7 +33,7 @@ SEVERITIES = ("low", "medium", "high", "critical")
 @click.option("--out", type=click.Path(path_type=Path), help="Where reports are written.")
 @click.option("--no-reports", is_flag=True, help="Commit the run, write no report files.")
 @click.option("--threads", type=click.IntRange(0, 256), default=0, help="0 is all cores. Never changes a result.")
-@click.option("--memory-mb", type=click.IntRange(200), default=1_000, show_default=True, help="Memory of the engine.")
+@click.option("--memory-mb", type=click.IntRange(200), default=1_500, show_default=True, help="Memory of the engine.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but problems.")
 def command(
     config_path: Path | None,

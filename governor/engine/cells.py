@@ -20,13 +20,12 @@ from governor.policy.plan import Plan
 from governor.sources.registers import RegisterTable, as_arrow
 
 ALWAYS = date(1, 1, 1)  # the first stretch has no first day
-KEYS = tuple(c.name for c in tables.CHARGES if c.cell and c.name != "tag_set")
 
 
-def load_charges(engine: Engine, deliveries: Iterable[Delivery], columns: Iterable[str]) -> None:
+def load_charges(engine: Engine, deliveries: Iterable[Delivery], columns: Iterable[str], basis: str) -> None:
     """Make of all deliveries the view `charges`, the table `tag_sets` (`tag_id` is unique over all), and `ingested`.
 
-    `ingested` holds the control totals of the rows themselves: what allocation must add up to.
+    `ingested` holds the control totals of the rows themselves, on the cost basis: what allocation must add up to.
     """
     wanted = [c for c in tables.CHARGES if c.core and c.name != "tag_set"]
     wanted += [column_of(name) for name in sorted(columns)]
@@ -46,8 +45,7 @@ def load_charges(engine: Engine, deliveries: Iterable[Delivery], columns: Iterab
     engine.execute(f"""
         CREATE TABLE ingested AS
         SELECT source, billing_period, billing_currency AS currency, count(*) AS rows,
-            sum(billed_cost)::{tables.MONEY} AS billed_cost, sum(effective_cost)::{tables.MONEY} AS effective_cost,
-            sum(list_cost)::{tables.MONEY} AS list_cost, sum(contracted_cost)::{tables.MONEY} AS contracted_cost
+            sum({basis})::{tables.MONEY} AS cost
         FROM charges GROUP BY ALL""")
 
 
@@ -88,10 +86,13 @@ def build_cells(engine: Engine, plan: Plan, days: Sequence[date], as_of: date) -
         f"WHEN charge_period_start >= TIMESTAMP {literal(day)} THEN DATE {literal(day)}" for day in days[:0:-1]
     )
     base = f"DATE {literal(days[0])}"
-    valid_on = f"CASE {cuts} ELSE {base} END" if cuts else base
+    valid_on = f"CASE {cuts} ELSE {base} END"
     compiler = Compiler(judged_on=day_literal(as_of))
     flags = [f"({compiler.sql(condition)}) AS {identifier(name)}" for name, condition in sorted(plan.flags.items())]
-    keys = ["source", "tag_id", *map(identifier, KEYS), f"{valid_on} AS valid_on", *flags]
+    keys = ["source", "tag_id", *map(identifier, plan.keys), *flags]
+    outside = f", {base} AS valid_on"  # a single stretch is no key
+    if cuts:
+        keys, outside = [*keys, f"{valid_on} AS valid_on"], ""
     basis = identifier(plan.basis)
     engine.execute(f"""
         CREATE TABLE cells AS
@@ -109,7 +110,7 @@ def build_cells(engine: Engine, plan: Plan, days: Sequence[date], as_of: date) -
             FROM charges
             GROUP BY ALL
         )
-        SELECT row_number() OVER () AS id, * FROM grouped""")
+        SELECT row_number() OVER () AS id, *{outside} FROM grouped""")
 
 
 def load_registers(engine: Engine, registers: Mapping[str, RegisterTable], days: Sequence[date]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-MEMORY_MB = 1_000  # what the engine may hold before it spills to its scratch folder
+MEMORY_MB = 1_500  # what the engine may hold before it spills to its scratch folder
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
 
 

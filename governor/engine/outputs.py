@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from governor import tables
-from governor.engine.cells import KEYS, parquet
+from governor.engine.cells import parquet
 from governor.engine.duckdb import Engine, identifier
 from governor.model import Delivery, Gap, PolicySet, Waiver
 from governor.policy.plan import Plan
@@ -115,7 +115,12 @@ def build(engine: Engine, plan: Plan) -> None:
     money = tables.MONEY
     engine.execute(f"""
         CREATE TABLE totals AS
-        WITH placed AS (
+        WITH grouped AS (
+            SELECT source, billing_period, billing_currency AS currency, sum(billed_cost)::{money} AS billed_cost,
+                sum(effective_cost)::{money} AS effective_cost, sum(list_cost)::{money} AS list_cost,
+                sum(contracted_cost)::{money} AS contracted_cost
+            FROM cells GROUP BY ALL),
+        placed AS (
             SELECT source, billing_period, currency,
                 coalesce(sum(amount) FILTER (status NOT IN ('D', 'U')), 0)::{money} AS allocated,
                 coalesce(sum(amount) FILTER (status IN ('D', 'U')), 0)::{money} AS unallocated
@@ -127,7 +132,8 @@ def build(engine: Engine, plan: Plan) -> None:
         SELECT source, billing_period, currency, coalesce(rows, 0) AS rows, coalesce(rejected, 0) AS rejected,
             coalesce(billed_cost, 0) AS billed_cost, coalesce(effective_cost, 0) AS effective_cost, list_cost,
             contracted_cost, coalesce(allocated, 0) AS allocated, coalesce(unallocated, 0) AS unallocated
-        FROM ingested FULL JOIN placed USING (source, billing_period, currency)
+        FROM ingested JOIN grouped USING (source, billing_period, currency)
+            JOIN placed USING (source, billing_period, currency)
             FULL JOIN refused USING (source, billing_period, currency)""")
     components = ", ".join(
         f"coalesce(sum(a.amount) FILTER (a.status IN ({statuses})), 0)::{money} AS {name}"
@@ -173,7 +179,7 @@ _COMPONENTS = (
 
 def _cells(plan: Plan) -> str:
     """Show the cells by the contract's names; the id is a digest of every key, so it is the same in every run."""
-    keys = ["source", "text", *KEYS, "valid_on", *sorted(plan.flags)]
+    keys = ["source", "text", *plan.keys, "valid_on", *sorted(plan.flags)]
     digest = ", ".join(f"coalesce({identifier(k)}::VARCHAR, chr(30))" for k in keys)
     renamed = {"currency": "billing_currency", "provider": "service_provider_name", "tags": "text"}
     flags = ", ".join(f"{identifier(f)} := {identifier(f)}" for f in sorted(plan.flags))
@@ -181,6 +187,7 @@ def _cells(plan: Plan) -> str:
         "cell": f"substr(sha256(concat_ws(chr(31), {digest})), 1, 16)",
         "flags": f"to_json(struct_pack({flags}))" if flags else "'{}'",
     }
+    made |= {c.name: "NULL" for c in tables.CHARGES if c.asked and c.name not in plan.keys}
     columns = [
         f"{made.get(c.name) or identifier(renamed.get(c.name, c.name))} AS {identifier(c.name)}" for c in tables.CELLS
     ]
@@ -190,12 +197,17 @@ def _cells(plan: Plan) -> str:
     )
 
 
+# The large tables are sorted by what makes a row of theirs one of a kind.
+SORT_KEYS = {"cells": ("cell",), "findings": ("fingerprint", "verdict", "source", "waiver", "currency")}
+
+
 def export(engine: Engine, folder: Path) -> dict[str, Path]:
-    """Write the tables sorted by all their columns, so that equal content is equal bytes."""
+    """Write the tables sorted by all their columns, or by a key, so that equal content is equal bytes."""
     files = {}
     for name, columns in tables.RUN.items():
         view = "shown_cells" if name == "cells" else name
         fields = ", ".join(f"{identifier(c.name)}::{c.type} AS {identifier(c.name)}" for c in columns)
+        order = ", ".join(f"{identifier(c)} NULLS FIRST" for c in SORT_KEYS.get(name, ())) or "ALL NULLS FIRST"
         files[name] = folder / f"{name}.parquet"
-        engine.export(f"SELECT {fields} FROM {identifier(view)} ORDER BY ALL NULLS FIRST", files[name])
+        engine.export(f"SELECT {fields} FROM {identifier(view)} ORDER BY {order}", files[name])
     return files

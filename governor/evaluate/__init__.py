@@ -37,7 +37,7 @@ def evaluate(engine: Engine, plan: Plan, context: Context) -> list[Gap]:
     engine.register("earlier", _first_seen(context.first_seen))
     write_findings(engine, judged, compilers, plan, context)
     write_verdicts(engine, judged)
-    return _unread_gaps(engine, plan, context)
+    return _unread_gaps(engine, judged, context)
 
 
 def _account_facts(engine: Engine, context: Context) -> None:
@@ -121,14 +121,27 @@ def _first_seen(earlier: Mapping[str, date]) -> pa.Table:
     return pa.table({"fingerprint": pa.array(prints, pa.string()), "seen": days})
 
 
-def _unread_gaps(engine: Engine, plan: Plan, context: Context) -> list[Gap]:
-    """Say once per source and column which requirements its absence left unknown."""
+def _unread_gaps(engine: Engine, judged: Sequence[Judged], context: Context) -> list[Gap]:
+    """Say once per source and column which requirements its absence left unknown, and for how many rows.
+
+    A rule whose `where` leaves a source out is not unknown there. Accounts that can't be told are no rows at all.
+    """
     gaps = []
-    rows = dict(engine.rows("SELECT source, sum(rows)::BIGINT FROM cells GROUP BY source"))
     for source, missing in sorted(context.missing.items()):
         for column in sorted(missing):
-            blind = sorted(c.requirement.id for c in plan.checks if column in c.reads)
-            if blind:
-                detail = f"column {column} was not delivered, so these are unknown: {', '.join(blind)}"
-                gaps.append(Gap(source, column, "missing_column", detail, rows=int(rows.get(source, 0))))
+            blind = {n: j for n, j in enumerate(judged) if column in j.check.reads}
+            rows = {n: _unknown_rows(engine, n, j.view, source) for n, j in blind.items()}
+            ids = sorted(j.check.requirement.id for n, j in blind.items() if rows[n] or j.view == "account_facts")
+            if ids:
+                detail = f"column {column} was not delivered, so these are unknown: {', '.join(ids)}"
+                gaps.append(Gap(source, column, "missing_column", detail, rows=max(rows.values())))
     return gaps
+
+
+def _unknown_rows(engine: Engine, number: int, view: str, source: str) -> int:
+    [(rows,)] = engine.rows(
+        f"SELECT coalesce(sum(f.rows), 0) FROM {view} f JOIN judged_{view} v ON v.id = f.id"
+        f" WHERE f.source = ? AND v.v{number} = 'unknown'",
+        [source],
+    )
+    return int(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from governor import tables
 from governor.engine.cells import join_registers
@@ -18,61 +18,35 @@ CHARGE_SUBJECT = (
 )
 CHARGE_TYPE = "CASE WHEN f.resource_id IS NULL THEN 'service' ELSE 'resource' END"
 SUBJECTS = {"facts": (CHARGE_SUBJECT, CHARGE_TYPE), "account_facts": ("f.account_id", "'account'")}
-SPOKEN = (
-    "provider",
-    "sub_account_id",
-    "sub_account_name",
-    "service_name",
-    "region_id",
-    "resource_type",
-    "owner",
-    "observed",
-    "observed_from",
-    "message",
-)
+NAMED = ("provider", "sub_account_id", "sub_account_name", "service_name", "region_id", "resource_type")
+SPOKEN = ("owner", "observed", "observed_from", "message")
 
 
 def write_findings(
     engine: Engine, judged: Sequence[Judged], compilers: Mapping[str, Compiler], plan: Plan, context: Context
 ) -> None:
     """Fill `findings`: group what did not pass by check and subject. The costliest fact speaks for its subject."""
-    payers = {
-        "facts": _payer(plan, context),
-        "account_facts": ("", "NULL::VARCHAR", "f.owner_email" if _has_owner(context, "accounts") else "NULL::VARCHAR"),
-    }
-    facts = []
-    for n, j in enumerate(judged):
-        joins, cost_center, owner = payers[j.view]
-        subject, subject_type = SUBJECTS[j.view]
-        facts.append(f"""
-            SELECT {n} AS n, v.v{n} AS verdict, {_waiver(n, j.check, plan, context)} AS waiver, f.source,
-                f.billing_currency AS currency, {subject} AS subject, {subject_type} AS subject_type,
-                f.service_provider_name AS provider, f.sub_account_id, f.sub_account_name, f.service_name, f.region_id,
-                f.resource_type, {cost_center} AS cost_center, {owner} AS owner, ({j.observed})::VARCHAR AS observed,
-                {j.observed_from} AS observed_from, {j.message} AS message, f.positive_cost, f.rows, f.first_charge
-            FROM {j.view} f JOIN judged_{j.view} v ON v.id = f.id {joins}
-                {join_registers(j.joins(compilers[j.view].joins), context.keys)}
-            WHERE v.v{n} IN ('fail', 'unknown')""")
-    if not facts:
+    if not judged:
         engine.execute(f"CREATE TABLE findings ({tables.ddl(tables.FINDINGS)}, n INTEGER)")
         return
-    spoken = ", ".join(f"first({c} ORDER BY positive_cost DESC, {c} NULLS FIRST) AS {c}" for c in SPOKEN)
+    _write_failed(engine, judged, compilers, plan, context)
     as_of = f"DATE {literal(context.as_of)}"
     engine.execute(f"""
         CREATE TABLE findings AS
-        WITH facts AS ({" UNION ALL ".join(facts)}),
-        grouped AS (
+        WITH grouped AS (
             SELECT n, CASE WHEN waiver IS NULL THEN verdict ELSE 'waived' END AS verdict, waiver, source, currency,
-                subject, subject_type, {spoken},
-                CASE WHEN count(DISTINCT cost_center) = 1 AND count(cost_center) = count(*) THEN min(cost_center) END
-                    AS cost_center,
+                subject, subject_type, {", ".join(f"min({c}) AS {c}" for c in NAMED)},
+                max(struct_pack(positive_cost, {", ".join(SPOKEN)})) AS spoken,
+                CASE WHEN min(cost_center) = max(cost_center) AND count(cost_center) = count(*)
+                    THEN min(cost_center) END AS cost_center,
                 sum(positive_cost)::{tables.MONEY} AS cost, sum(rows)::BIGINT AS rows,
                 min(first_charge)::DATE AS first_charge
-            FROM facts
+            FROM failed
             GROUP BY ALL
         ),
         printed AS (
-            SELECT substr(sha256(k.requirement || chr(31) || g.subject), 1, 16) AS fingerprint, k.* EXCLUDE (n), g.*
+            SELECT substr(sha256(k.requirement || chr(31) || g.subject), 1, 16) AS fingerprint, k.* EXCLUDE (n),
+                g.* EXCLUDE (spoken), {", ".join(f"g.spoken.{c}" for c in SPOKEN)}
             FROM grouped g JOIN checks k ON k.n = g.n
         ),
         seen AS (
@@ -84,6 +58,53 @@ def write_findings(
             CASE WHEN verdict = 'fail' AND first_seen + grace_days::INTEGER > {as_of} THEN 'grace' ELSE verdict END
                 AS verdict)
         FROM seen""")
+
+
+def _write_failed(
+    engine: Engine, judged: Sequence[Judged], compilers: Mapping[str, Compiler], plan: Plan, context: Context
+) -> None:
+    """Fill `failed`: one row a fact and check that did not pass. A view is read once for all its checks."""
+    payers = {
+        "facts": _payer(plan, context),
+        "account_facts": ("", "NULL::VARCHAR", "f.owner_email" if _has_owner(context, "accounts") else "NULL::VARCHAR"),
+    }
+    selects = []
+    for view, (subject, subject_type) in SUBJECTS.items():
+        mine = _checks_of(view, judged)
+        if not mine:
+            continue
+        joins, cost_center, owner = payers[view]
+        selects.append(f"""
+            SELECT u.n, u.verdict,
+                {_by_check({n: _waiver(n, j.check, plan, context) for n, j in mine.items()})} AS waiver,
+                f.source, f.billing_currency AS currency, {subject} AS subject, {subject_type} AS subject_type,
+                f.service_provider_name AS provider, f.sub_account_id, f.sub_account_name, f.service_name, f.region_id,
+                f.resource_type, {cost_center} AS cost_center, {owner} AS owner,
+                {_by_check({n: f"({j.observed})::VARCHAR" for n, j in mine.items()})} AS observed,
+                {_by_check({n: j.observed_from for n, j in mine.items()})} AS observed_from,
+                {_by_check({n: j.message for n, j in mine.items()})} AS message, f.positive_cost, f.rows, f.first_charge
+            FROM ({_unpivot("id", f"judged_{view}", mine)}) u
+                JOIN {view} f ON f.id = u.id JOIN judged_{view} v ON v.id = f.id {joins}
+                {join_registers(compilers[view].joins, context.keys)}
+            WHERE u.verdict IN ('fail', 'unknown')""")
+    engine.execute(f"CREATE TABLE failed AS {' UNION ALL '.join(selects)}")
+
+
+def _checks_of(view: str, judged: Sequence[Judged]) -> dict[int, Judged]:
+    return {n: j for n, j in enumerate(judged) if j.view == view}
+
+
+def _by_check(texts: Mapping[int, str]) -> str:
+    return f"CASE u.n {' '.join(f'WHEN {n} THEN {text}' for n, text in texts.items())} END"
+
+
+def _unpivot(columns: str, table: str, checks: Iterable[int]) -> str:
+    """Turn the verdict columns `v0`, `v1` ... into rows of n and verdict."""
+    numbers = list(checks)
+    verdicts = ", ".join(f"v{n}" for n in numbers)
+    return (
+        f"SELECT {columns}, unnest([{', '.join(map(str, numbers))}]) AS n, unnest([{verdicts}]) AS verdict FROM {table}"
+    )
 
 
 def _payer(plan: Plan, context: Context) -> tuple[str, str, str]:
@@ -125,17 +146,29 @@ def covers(waiver: Waiver, requirement: str) -> bool:
 
 
 def write_verdicts(engine: Engine, judged: Sequence[Judged]) -> None:
-    """Fill `verdicts`: every check with every verdict it gave, passes included, as evidence of what was judged."""
-    selects = [
-        f"SELECT {n} AS n, v.v{n} AS verdict, f.billing_currency AS currency, {SUBJECTS[j.view][0]} AS subject, f.rows,"
-        f" f.positive_cost AS cost FROM {j.view} f JOIN judged_{j.view} v ON v.id = f.id"
-        f" WHERE v.v{n} IN ('pass', 'not_applicable')"
-        for n, j in enumerate(judged)
-    ]
-    selects.append("SELECT n, verdict, currency, subject, rows, cost FROM findings")
+    """Fill `verdicts`: every check with every verdict it gave, passes included, as evidence of what was judged.
+
+    Facts of one subject with the same verdicts are added up, and subjects numbered, before verdicts become rows.
+    """
+    selects = []
+    for view, (subject, _) in SUBJECTS.items():
+        if not (mine := _checks_of(view, judged)):
+            continue
+        verdicts = ", ".join(f"v{n}" for n in mine)
+        summed = f"""
+            SELECT currency, dense_rank() OVER (ORDER BY subject) AS subject, * EXCLUDE (currency, subject) FROM (
+                SELECT billing_currency AS currency, {subject} AS subject, {verdicts}, sum(f.rows) AS rows,
+                    sum(f.positive_cost) AS cost
+                FROM {view} f JOIN judged_{view} v ON v.id = f.id GROUP BY ALL)"""
+        unpivoted = _unpivot("currency, subject, rows, cost", f"({summed})", mine)
+        selects.append(f"""
+            SELECT n, verdict, currency, count(DISTINCT subject) AS subjects, sum(rows) AS rows, sum(cost) AS cost
+            FROM ({unpivoted}) WHERE verdict IN ('pass', 'not_applicable') GROUP BY ALL""")
+    selects.append("""
+        SELECT n, verdict, currency, count(DISTINCT fingerprint) AS subjects, sum(rows) AS rows, sum(cost) AS cost
+        FROM findings GROUP BY ALL""")
     engine.execute(f"""
         CREATE TABLE verdicts AS
-        SELECT k.requirement, k.policy, k.severity, k.title, g.verdict, g.currency,
-            count(DISTINCT g.subject) AS subjects, sum(g.rows)::BIGINT AS rows, sum(g.cost)::{tables.MONEY} AS cost
-        FROM ({" UNION ALL ".join(selects)}) g JOIN checks k ON k.n = g.n
-        GROUP BY ALL""")
+        SELECT k.requirement, k.policy, k.severity, k.title, g.verdict, g.currency, g.subjects, g.rows::BIGINT AS rows,
+            g.cost::{tables.MONEY} AS cost
+        FROM ({" UNION ALL ".join(selects)}) g JOIN checks k ON k.n = g.n""")

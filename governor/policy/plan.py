@@ -113,6 +113,17 @@ class Plan:
     basis: str  # effective_cost | billed_cost
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns by which charges are grouped, beside their tags: what outputs show, and what a policy names."""
+        conditions = [c for check in self.checks for c in (check.where, check.assertion)]
+        conditions += [c for a in self.allocation for clause in a.clauses for c in (clause.where, clause.to)]
+        conditions += [where for _, where in self.waivers]
+        named = {name for c in conditions if c for name in c.columns}
+        named |= {n for check in self.checks if check.rule for n in re.findall(r"\{(\w+)\}", check.rule.message)}
+        keys = (c for c in tables.CHARGES if c.cell and c.name != "tag_set")
+        return tuple(c.name for c in keys if not c.asked or c.name in named)
+
+    @property
     def columns(self) -> frozenset[str]:
         """The charge columns beyond the core that some policy names."""
         read = frozenset[str]().union(*(c.columns for c in self.flags.values()))
