@@ -123,11 +123,26 @@ def _lines(difference: dict[str, Any]) -> list[str]:
     """Lay a difference out as text: a heading for each part that changed, a line for each change."""
     lines = []
     for part, value in difference.items():
-        if isinstance(value, dict) and value:
-            lines.append(f"{part.replace('_', ' ')}: " + "  ".join(f"{k} {v}" for k, v in value.items()))
+        if isinstance(value, dict) and any(value.values()):
+            counts = "  ".join(f"{k.replace('_', ' ')} {v}" for k, v in value.items() if v)
+            lines.append(f"{part.replace('_', ' ')}: {counts}")
         if isinstance(value, list) and value:
             lines.append(f"{part.replace('_', ' ')} ({len(value)})")
-            lines += ["  " + "  ".join(f"{k}: {v}" for k, v in row.items() if v is not None) for row in value[:20]]
+            lines += [f"  {_change(row)}" for row in value[:20]]
             if len(value) > 20:  # noqa: PLR2004 - a screenful
                 lines.append(f"  ... and {len(value) - 20} more: --format json has all")
     return lines or ["nothing changed"]
+
+
+def _change(row: dict[str, Any]) -> str:
+    """Write a row of a difference: what it is of, then each value that differs as old -> new (delta)."""
+    sides = ("_old", "_new", "_delta")
+    of = [str(v) for k, v in row.items() if v not in (None, "") and not k.endswith(sides)]
+    names = dict.fromkeys(k.removesuffix("_old").removesuffix("_new") for k in row if k.endswith(sides[:2]))
+    changes = []
+    for name in names:
+        old, new, delta = ("none" if row.get(name + side) is None else row[name + side] for side in sides)
+        if old != new:
+            apart = f" ({delta})" if delta != "none" else ""
+            changes.append(f"{name.replace('_', ' ')} {old} -> {new}{apart}")
+    return "  ".join([*of, *changes])
