@@ -29,7 +29,13 @@ def commands() -> str:
     """Lay out the help of every command."""
     parts = [NOTE, "# Commands\n"]
     for path, command in _walk(governor, "governor", [*COMMANDS]):
-        context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+        context = click.Context(
+            command,
+            info_name=path,
+            max_content_width=100,
+            terminal_width=100,
+            help_option_names=["-h", "--help"],
+        )
         parts.append(f"## {path}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 

@@ -21,6 +21,7 @@ from governor.money import total
 
 Row = dict[str, Any]
 MANY = 10  # rows shown of each kind
+LONGEST = 200  # characters of an id that a message repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ def explain(run: Run, subject: str) -> list[Answer]:
             if near
             else ("name a fingerprint, requirement, resource, cost center, pool, account, or a charge as FILE:ROW")
         )
-        raise Refused(Problem(Position(f"run {run.number}"), "L030", f"nothing here is called {subject!r}", mend))
+        shown = subject if len(subject) <= LONGEST else subject[:LONGEST] + "…"
+        raise Refused(Problem(Position(str(run.folder)), "L050", f"nothing here is called {shown!r}", mend))
     return answers
 
 
@@ -138,16 +140,18 @@ def _why(run: Run, cell: Row) -> Iterator[tuple[str, tuple[Row, ...]]]:
     decided |= {"policy_file": policy.get("file"), "policy_digest": policy.get("digest")}
     yield "decided", (_given(decided),)
     if cell["pool"]:
-        same = ("source", "billing_period", "currency")
+        same = ("policy", "status", "source", "billing_period", "currency")
         shares = [
-            a
-            for a in run.rows("allocations")
-            if a["pool"] == cell["pool"] and a["status"] == cell["status"] and all(a[k] == cell[k] for k in same)
+            a for a in run.rows("allocations") if a["pool"] == cell["pool"] and all(a[k] == cell[k] for k in same)
         ]
         yield f"shares of pool {cell['pool']}: amount = pool_amount x weight / weight_total", tuple(map(_given, shares))
-    findings = [f for f in run.rows("findings") if f["subject"] == _subject(cell)]
+    findings = [
+        f
+        for f in run.rows("findings")
+        if f["subject"] == _subject(cell) and f["source"] == cell["source"] and f["currency"] == cell["currency"]
+    ]
     if findings:
-        yield "findings on it", tuple(_brief(f) for f in findings)
+        yield "findings on the same subject, of all its charges", tuple(_brief(f) for f in findings)
 
 
 def _subject(cell: Row) -> str:
@@ -224,7 +228,8 @@ def _requirements(run: Run, subject: str) -> Iterator[Answer]:
     findings = [f for f in run.rows("findings") if subject in (f["requirement"], f["policy"])]
     findings.sort(key=lambda f: (-f["cost"], f["fingerprint"]))
     remedies = sorted({f["remedy"] for f in findings if f["remedy"]})
-    facts = {"title": (verdicts or [{"title": policies[0]["title"] if policies else ""}])[0]["title"]}
+    named = [v["title"] for v in verdicts if v["requirement"] == subject] or [p["title"] for p in policies]
+    facts = {"title": named[0] if named else ""}
     facts |= {"remedy": "; ".join(remedies)} if remedies else {}
     yield Answer(
         "requirement" if any(v["requirement"] == subject for v in verdicts) else "policy",

@@ -125,6 +125,7 @@ def ingest_all(prepared: Prepared, folder: Path, options: Options) -> tuple[list
                     prepared.config.root,
                     out,
                     columns=prepared.plan.columns,
+                    basis=prepared.plan.basis,
                     threads=options.threads,
                     memory_mb=options.memory_mb,
                     progress=options.progress,
@@ -165,7 +166,7 @@ def judge(
     reads = frozenset[str]().union(*(a.reads for a in plan_.allocation))
     blind = sorted(source for source, columns_ in missing.items() if reads & columns_)
     rates = _rates(engine, registers, prepared.config.reporting_currency)
-    gaps += _no_rate(engine, rates, prepared.config.reporting_currency)
+    gaps += _no_rate(engine, registers, rates, prepared.config.reporting_currency)
     score(engine, plan_.basis, blind=blind, rates=rates, reporting_currency=prepared.config.reporting_currency)
     return gaps
 
@@ -193,24 +194,28 @@ def _in_force(engine: Engine, registers: Registers) -> dict[str, frozenset[str]]
     return found
 
 
-def _rates(engine: Engine, registers: Registers, currency: str) -> dict[str, Decimal]:
-    """Choose for each billed currency the last rate into the reporting currency up to the last charge."""
+def _rates(engine: Engine, registers: Registers, currency: str) -> dict[tuple[str, str], Decimal]:
+    """Choose for each currency and billing period the last rate into the reporting currency up to the period's end."""
     if "fx_rates" not in registers.tables:
         return {}
-    [(last,)] = engine.rows("SELECT max(last_charge)::DATE FROM cells")
-    rates = {currency: Decimal(1)}
-    rows = [r for r in registers.tables["fx_rates"].rows if r["to"] == currency and (last is None or r["date"] <= last)]
-    for row in sorted(rows, key=lambda r: (r["currency"], r["date"])):
-        rates[str(row["currency"])] = row["rate"]
+    rates = {}
+    rows = sorted((r for r in registers.tables["fx_rates"].rows if r["to"] == currency), key=lambda r: r["date"])
+    for billed, period in engine.rows("SELECT DISTINCT billing_currency, billing_period FROM cells ORDER BY ALL"):
+        known = [r["rate"] for r in rows if r["currency"] == billed and f"{r['date']:%Y-%m}" <= period]
+        if billed == currency or known:
+            rates[str(billed), str(period)] = Decimal(1) if billed == currency else known[-1]
     return rates
 
 
-def _no_rate(engine: Engine, rates: Mapping[str, Decimal], reporting: str) -> Iterator[Gap]:
+def _no_rate(
+    engine: Engine, registers: Registers, rates: Mapping[tuple[str, str], Decimal], reporting: str
+) -> Iterator[Gap]:
     """Say which currency keeps the others from being combined."""
-    billed = [str(c) for (c,) in engine.rows("SELECT DISTINCT billing_currency FROM cells ORDER BY ALL")]
-    for currency in billed if rates else ():
-        if currency not in rates:
-            detail = f"fx_rates has no rate from {currency} to {reporting}, so currencies are not combined"
+    if "fx_rates" not in registers.tables:
+        return
+    for currency, period in engine.rows("SELECT DISTINCT billing_currency, billing_period FROM cells ORDER BY ALL"):
+        if (currency, period) not in rates:
+            detail = f"fx_rates has no rate from {currency} to {reporting} up to {period}: currencies are not combined"
             yield Gap("fx_rates", currency, "no_fx_rate", detail, currency=currency)
 
 

@@ -31,17 +31,22 @@ SCOPES = {
 
 
 def score(
-    engine: Engine, basis: str, *, blind: Collection[str], rates: Mapping[str, Decimal], reporting_currency: str
+    engine: Engine,
+    basis: str,
+    *,
+    blind: Collection[str],
+    rates: Mapping[tuple[str, str], Decimal],
+    reporting_currency: str,
 ) -> None:
     """Fill the table `scores` from `cells`, `classified`, `compliance`, `allocations` and `rejects`.
 
-    `blind` are the sources that lack a column which decides who pays. `rates` (currency -> reporting currency, exact)
-    add the scope `combined`, where every billed currency has one; without them currencies are never added up.
+    `blind` are the sources that lack a column which decides who pays. `rates` (currency and billing period -> reporting
+    currency, exact) add the scope `combined`, where every one has a rate; else currencies are never added up.
     """
     rows = list(_from_cells(engine, basis, blind)) + list(_from_centers(engine, basis))
-    totals = [r for r in rows if r["scope"] == "total"]
-    if rates and totals and all(r["currency"] in rates for r in totals):
-        rows.append(_combined(totals, rates, reporting_currency))
+    periods = [r for r in rows if r["scope"] == "billing_period"]
+    if rates and all((r["currency"], r["scope_id"]) in rates for r in periods):
+        rows.append(_combined(periods, rates, reporting_currency))
     scored = [_percentages(row) for row in rows]
     schema = pa.schema([(c.name, _arrow(c.type)) for c in tables.SCORES])
     engine.register("scores", pa.Table.from_pylist(scored, schema))
@@ -76,17 +81,32 @@ def _from_cells(engine: Engine, basis: str, blind: Collection[str]) -> Iterable[
                 bool_or(compliance <> 'not_applicable') AS judged, {by_status}
             FROM cells JOIN classified USING (id) JOIN compliance USING (id)
             GROUP BY ALL ORDER BY ALL""")
-        rejected = _rejected(engine) if scope == "total" else {}
+        rejected = _rejected(engine, scope)
         for row in table.to_pylist():
-            yield row | {"rejected_cost": rejected.get(row["currency"], Decimal(0))}
+            place = (row["scope_id"], row["currency"])
+            everywhere = [cost for (id_, currency), cost in rejected.items() if _may_be(id_, currency, place)]
+            unknown = any(cost is None for cost in everywhere)
+            yield row | {"rejected_cost": None if unknown else total(c for c in everywhere if c is not None)}
 
 
-def _rejected(engine: Engine) -> dict[str, Decimal]:
-    """Sum per currency the positive cost of the rejected rows where it can be read: the least that was not seen."""
-    return dict(
-        engine.rows(f"""SELECT currency, sum(cost)::{tables.MONEY} FROM rejects
-            WHERE cost > 0 AND currency IS NOT NULL GROUP BY currency""")
-    )
+def _rejected(engine: Engine, scope: str) -> dict[tuple[str | None, str | None], Decimal | None]:
+    """Sum the positive cost of rejected rows by where they belong; None where an amount can't be read.
+
+    Of an account or service of a rejected row nothing is known, so those scopes speak of the charges alone.
+    """
+    places = {"total": "''", "source": "source", "billing_period": "billing_period"}
+    if scope not in places:
+        return {}
+    rows = engine.rows(f"""
+        SELECT {places[scope]}, currency, count(*) = count(cost),
+            coalesce(sum(cost) FILTER (cost > 0), 0)::{tables.MONEY}
+        FROM rejects GROUP BY ALL ORDER BY ALL""")
+    return {(place, currency): cost if readable else None for place, currency, readable, cost in rows}
+
+
+def _may_be(scope_id: str | None, currency: str | None, place: tuple[str, str]) -> bool:
+    """Tell whether rejected rows may belong to a place: what they don't say may be anything."""
+    return scope_id in (None, place[0]) and currency in (None, place[1])
 
 
 def _from_centers(engine: Engine, basis: str) -> Iterable[dict[str, Any]]:
@@ -116,15 +136,19 @@ def _from_centers(engine: Engine, basis: str) -> Iterable[dict[str, Any]]:
         yield row | {"rejected_cost": Decimal(0)}
 
 
-def _combined(totals: Sequence[dict[str, Any]], rates: Mapping[str, Decimal], currency: str) -> dict[str, Any]:
-    """Add up the currencies' totals at the register's rates, rounded to the tables' scale."""
+def _combined(
+    periods: Sequence[dict[str, Any]], rates: Mapping[tuple[str, str], Decimal], currency: str
+) -> dict[str, Any]:
+    """Add up every currency's billing periods at the rate of each, rounded to the tables' scale."""
     combined: dict[str, Any] = {"scope": "combined", "scope_id": "", "currency": currency, "judged": False}
     unit = Decimal(1).scaleb(-24)
-    for row in totals:
-        rate = rates[row["currency"]]
+    for row in periods:
+        rate = rates[row["currency"], row["scope_id"]]
         combined["judged"] = combined["judged"] or row["judged"]
         for name, value in row.items():
-            if isinstance(value, Decimal):
+            if name == "rejected_cost" and (value is None or combined.get(name, Decimal(0)) is None):
+                combined[name] = None
+            elif isinstance(value, Decimal):
                 converted = EXACT.quantize(EXACT.multiply(value, rate), unit)
                 combined[name] = EXACT.add(combined.get(name, Decimal(0)), converted)
             elif isinstance(value, int) and not isinstance(value, bool):
@@ -137,21 +161,25 @@ def _percentages(row: dict[str, Any]) -> dict[str, Any]:
     counts: dict[str, Decimal] = {s: Decimal(row.get(f"rows_{s.lower()}", 0)) for s in LETTERS}
     shares, row_shares = percentages(costs), percentages(counts)
     whole = row["positive_cost"]
-    seen = EXACT.add(whole, row["rejected_cost"])
+    rejected = row["rejected_cost"]
+    seen = EXACT.add(whole, rejected or Decimal(0))
 
     def cost(*statuses: Status) -> Decimal:
         return total(costs[s] for s in statuses)
 
     allocated = cost(*ALLOCATED)
-    unknown = EXACT.add(row["unknown_cost"], row["rejected_cost"])
+    unknown = EXACT.add(row["unknown_cost"], rejected or Decimal(0))
+    low, high = percentage(allocated, seen), percentage(EXACT.add(allocated, unknown), seen)
+    if rejected is None and low is not None:  # an amount that can't be read may be any amount
+        low, high = "0.00", "100.00"
     return (
         {name: value for name, value in row.items() if name not in ("judged", "rejected_cost")}
         | {f"share_{s.lower()}": shares[s] for s in LETTERS}
         | {f"rows_share_{s.lower()}": row_shares[s] for s in LETTERS}
         | {
             "allocatability": percentage(allocated, whole),
-            "low": percentage(allocated, seen),
-            "high": percentage(EXACT.add(allocated, unknown), seen),
+            "low": low,
+            "high": high,
             "direct_coverage": percentage(cost(*DIRECT), whole),
             "allocation_coverage": percentage(cost(*DIRECT, Status.SHARED, Status.COMMITMENT), whole),
             "tag_compliance": percentage(row["compliant_cost"], whole) if row["judged"] else None,

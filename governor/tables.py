@@ -143,7 +143,7 @@ REJECTS = (
     Column("reason", TEXT, required=True),
     Column("billing_period", TEXT),
     Column("currency", TEXT),
-    Column("cost", MONEY, "the row's effective, else billed cost where it can be read"),
+    Column("cost", MONEY, "the row's cost on the policy's basis, where it can be read"),
 )
 
 # --- tables of a committed run: every output is made from these, and from nothing else --------------------------------

@@ -203,3 +203,35 @@ def test_a_policy_that_names_an_unknown_cost_center_is_refused(tmp_path: Path) -
     with pytest.raises(Refused, match="P310 default default names cost center Z"):
         other = "  - {id: none, where: \"service_name = 'Nothing'\", split: {method: even}}"
         judged(tmp_path / "default", [support("1")], policies=pools(other, "default: {cost_center: Z}"))
+
+
+def test_late_usage_of_a_closed_cost_center_stops_no_pool(tmp_path: Path) -> None:
+    """It pays its own late charge by its own month's register, and takes no share of this month's pools."""
+    late = {"ChargePeriodStart": "2026-09-15T00:00:00Z", "ChargePeriodEnd": "2026-09-16T00:00:00Z"}
+    bill = [tagged("10", "OLD", ChargeClass="Correction", **late), tagged("30", "B"), support("8")]
+    shared = "  - {id: shared, where: \"service_name = 'Support'\", split: {method: proportional, basis: direct_cost}}"
+    run = judged(tmp_path, bill, policies=pools(shared), centers=["B", "OLD,Old,,,61,Acme,chargeback,,2026-09-30"])
+    assert paid(run) == {"OLD": Decimal(10), "B": Decimal(38)}
+
+
+def test_two_policies_with_one_pool_each_divide_their_own(tmp_path: Path) -> None:
+    """A pool that falls to its owner under one policy is still shared under the next one of the same name."""
+    shared = "  - {id: shared, where: \"service_name = 'Support'\", split: SPLIT}"
+    first = POOLS.format(pools=shared.replace("SPLIT}", "{method: proportional}, on_zero: central, owner: D}"), rest="")
+    second = POOLS.format(pools=shared.replace("SPLIT", "{method: even, targets: [A, B]}"), rest="")
+    second = second.replace("who-pays", "who-pays-2").replace("2020-01-01", "2026-10-15")
+    after = {"ChargePeriodStart": "2026-10-20T00:00:00Z", "ChargePeriodEnd": "2026-10-21T00:00:00Z"}
+    run = judged(tmp_path, [support("10"), support("20", **after)], policies=(TAGS, first, second))
+    assert paid(run) == {"D": Decimal(10), "A": Decimal(10), "B": Decimal(10)}
+
+
+def test_an_owner_that_is_closed_keeps_nothing_central(tmp_path: Path) -> None:
+    """Central cost needs somebody who is there: without, it is nobody's, and the reason is said."""
+    rest = (
+        "central:\n  - {id: tooling, where: \"service_name = 'Support'\", owner: OLD, reason: shared,"
+        " approved_by: cfo@acme.example, expires: 2026-12-31}"
+    )
+    other = "  - {id: none, where: \"service_name = 'Nothing'\", split: {method: even}}"
+    centers = ["A", "OLD,Old,,,61,Acme,chargeback,,2026-09-30"]
+    run = judged(tmp_path, [support("5")], policies=pools(other, rest), centers=centers)
+    assert statuses(run) == {"U": Decimal(5)}

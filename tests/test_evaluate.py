@@ -307,3 +307,36 @@ def test_a_column_that_nobody_there_is_judged_by_leaves_no_gap(tmp_path: Path) -
     run = judged(tmp_path, [tagged(GOOD)], policies=(rules, BY_TAG))
     assert run.rows("gaps") == []
     assert verdicts(run)["sku-known"] == "not_applicable"
+
+
+def test_a_bill_without_commitments_is_judged_all_the_same(tmp_path: Path) -> None:
+    """CommitmentDiscountStatus is conditional in FOCUS: a bill without the column has no commitments, and no gap."""
+    row = {k: v for k, v in tagged({}).items() if not k.startswith("CommitmentDiscount")}
+    run = judged(tmp_path, [row])
+    assert verdicts(run)["cost_center"] == "fail"
+    assert run.rows("gaps") == []
+
+
+@pytest.mark.parametrize(
+    ("cost", "basis", "low", "high"),
+    [
+        ({"BilledCost": "90", "EffectiveCost": "0"}, "billed", "10.00", "100.00"),
+        ({"BilledCost": "0", "EffectiveCost": "90"}, "effective", "10.00", "100.00"),
+        ({"BilledCost": "5", "EffectiveCost": "abc"}, "effective", "0.00", "100.00"),
+    ],
+)
+def test_rejected_rows_make_the_score_an_interval(
+    tmp_path: Path, cost: dict[str, str], basis: str, low: str, high: str
+) -> None:
+    """What a rejected row costs may be anybody's; what can't be read may be any amount. Per source and period too."""
+    bad = tagged(GOOD, **cost, **({} if "abc" in cost.values() else {"ChargePeriodStart": "garbage"}))
+    policy = BY_TAG.replace("assign:", f"cost: {basis}\nassign:")
+    run = judged(tmp_path, [tagged(GOOD), bad], policies=(TAGS, policy))
+    scores = [s for s in run.rows("scores") if s["scope"] in ("total", "source", "billing_period")]
+    assert {(s["allocatability"], s["low"], s["high"]) for s in scores} == {("100.00", low, high)}
+
+
+def test_what_people_can_not_see_around_a_value_does_not_count(tmp_path: Path) -> None:
+    """Tabs, line breaks and fixed blanks around a tag's value are no part of it."""
+    run = judged(tmp_path, [tagged({"cost-center": "\t A\n"}), tagged({"cost-center": "A\u00a0"}, ResourceId="vm-2")])
+    assert run.rows("findings") == []

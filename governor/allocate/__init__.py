@@ -82,11 +82,12 @@ def _fall_back(engine: Engine, shares: Sequence[Share]) -> None:
         if share.fallback:
             engine.execute(
                 """UPDATE classified SET status = 'D', cost_center = ?, reason = 'driver_zero', pool = NULL
-                WHERE pool = ? AND status = ? AND id IN (
+                WHERE pool = ? AND policy = ? AND status = ? AND id IN (
                     SELECT id FROM cells WHERE source = ? AND billing_period = ? AND billing_currency = ?)""",
                 [
                     share.cost_center,
                     share.pool.pool,
+                    share.pool.policy,
                     share.pool.status,
                     share.pool.scope.source,
                     share.pool.scope.billing_period,

@@ -113,7 +113,7 @@ def _claim(
     centers: Mapping[str, Collection[date]] | None,
     days: Sequence[date],
 ) -> Claim:
-    """Compile one clause. An assign clause claims only where its target is a cost center in force on that day."""
+    """Compile one clause. It claims only where the cost center that would pay is in force on that day."""
     terms = [term] if term != "TRUE" else []
     terms += _seen(clause.where, compiler, {} if clause.kind == "commitments" else missing)
     if clause.expires:
@@ -122,7 +122,7 @@ def _claim(
     target, sql_status = "NULL", literal(status)
     if clause.owner:
         target = literal(clause.owner)
-        if centers is not None and clause.kind == "assign":
+        if centers is not None:
             in_force = set(centers.get(clause.owner, ()))
             if in_force != set(days):
                 terms.append(f"f.valid_on IN ({_dates(in_force)})" if in_force else "FALSE")
@@ -168,7 +168,7 @@ def _expired(
 
 def _reason(plan: AllocationPlan, registered: bool) -> str:
     """Say why nobody pays, from the first tag that the assignment rules read."""
-    names = [m[1] for c in plan.clauses if c.to and (m := re.fullmatch(r"tag\.(\w+)", c.to.text.strip()))]
+    names = [name for c in plan.clauses if c.to for name in sorted(c.to.tags)]
     untaggable = (
         "f.charge_category IS DISTINCT FROM 'Usage' OR f.resource_id IS NULL"
         " OR coalesce(f.commitment_discount_status, '') = 'Unused'"

@@ -74,13 +74,14 @@ def divide(
 def _shares(
     amount: PoolAmount, pool: Pool, direct: Mapping[str, Decimal], in_force: Mapping[str, frozenset[str]] | None
 ) -> list[Share]:
+    active = None if in_force is None else in_force.get(amount.scope.billing_period, frozenset())
+    if active is not None:  # who is charged by default must be open; who is named and closed is a mistake to be told
+        direct = {center: cost for center, cost in direct.items() if center in active}
     weights = _weights(pool, direct)
     money = f"{text(amount.amount)} {amount.scope.currency} of {amount.scope.billing_period}"
-    if in_force is not None:
-        active = in_force.get(amount.scope.billing_period, frozenset())
-        if closed := sorted(center for center in weights if center not in active):
-            what = f"pool {pool.id} charges {', '.join(closed)}, not in force in that period; {money} can't be placed"
-            raise Refused(Problem(pool.position, "P311", what, "name cost centers that the register has in force"))
+    if active is not None and (closed := sorted(center for center in weights if center not in active)):
+        what = f"pool {pool.id} charges {', '.join(closed)}, not in force in that period; {money} can't be placed"
+        raise Refused(Problem(pool.position, "P311", what, "name cost centers that the register has in force"))
     method = pool.split.method
     try:
         return _split(amount, method, weights)

@@ -110,4 +110,4 @@ def _known_errors() -> tuple[type[BaseException], ...]:
 
 def printable(text: str) -> str:
     """Make control and direction-changing characters visible: what a bill says must not steer a terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)

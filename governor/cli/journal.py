@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from governor.cli import CLEAN, INCOMPLETE
-from governor.cli.options import config_option, open_run, run_option
+from governor.cli.options import config_option, open_run, run_option, writable
 
 
 @click.group("journal")
@@ -28,7 +28,7 @@ def draft(period: str, config_path: Path | None, ref: str, target: str, out: Pat
     config, run = open_run(config_path, ref)
     journal = draft_journal(run, period, config.journal)
     folder = out or config.out
-    folder.mkdir(parents=True, exist_ok=True)
+    writable(folder)
     for name in FORMATS if target == "all" else (target,):
         for path in write(journal, name, folder):
             click.echo(str(path))

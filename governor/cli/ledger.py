@@ -121,6 +121,8 @@ def diff(old: str, new: str, config_path: Path | None, format_: str) -> None:
 
 def _lines(difference: dict[str, Any]) -> list[str]:
     """Lay a difference out as text: a heading for each part that changed, a line for each change."""
+    if not any(isinstance(value, list) and value for value in difference.values()):
+        return ["nothing changed"]
     lines = []
     for part, value in difference.items():
         if isinstance(value, dict) and any(value.values()):
@@ -131,7 +133,7 @@ def _lines(difference: dict[str, Any]) -> list[str]:
             lines += [f"  {_change(row)}" for row in value[:20]]
             if len(value) > 20:  # noqa: PLR2004 - a screenful
                 lines.append(f"  ... and {len(value) - 20} more: --format json has all")
-    return lines or ["nothing changed"]
+    return lines
 
 
 def _change(row: dict[str, Any]) -> str:

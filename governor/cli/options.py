@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -80,6 +81,20 @@ def open_run(config_path: Path | None, ref: str) -> tuple[Config, Run]:
 
     config = load_config(config_path)
     return config, read.open_run(config.ledger, ref)
+
+
+def writable(folder: Path) -> None:
+    """Make the folder for reports, or refuse: before a run is committed, not after."""
+    from governor.model import Position, Problem, Refused
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        what = f"reports can't be written there: {error.strerror}"
+        mend = "name another folder with --out, or out: in governor.yaml"
+        raise Refused(Problem(Position(str(folder)), "C042", what, mend)) from error
 
 
 @contextmanager

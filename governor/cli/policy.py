@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,11 +108,14 @@ def new(kind: str, file: Path) -> int:
     from governor._data import data
 
     if file.exists():
-        click.echo(f"{file}: P050 there is a file already; name a new one", err=True)
+        click.echo(f"{file} P050 it is there already; name a new file", err=True)
         return COULD_NOT_RUN
     template = data("examples", "policies", f"{kind}.yaml").read_text(encoding="utf-8")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(template.replace("new-policy", file.stem), encoding="utf-8")
+    file.write_text(
+        template.replace("new-policy", re.sub(r"[^a-z0-9-]+", "-", file.stem.lower()).strip("-") or "new-policy"),
+        encoding="utf-8",
+    )
     click.echo(f"wrote {file}; now: governor policy test", err=True)
     return CLEAN
 

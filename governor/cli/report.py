@@ -7,17 +7,24 @@ from pathlib import Path
 
 import click
 
-from governor.cli.options import config_option, format_option, open_run, run_option
+from governor.cli.options import config_option, open_run, run_option, writable
 
 
 @click.command("report")
 @click.argument("name", type=click.Choice(["summary", "compliance", "chargeback"]), default="summary")
 @config_option
 @run_option
-@format_option("console", "html", "csv", "json")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["console", "html", "csv", "json"]),
+    help="Default: console for the summary, html for the others.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Where files are written; default: out of governor.yaml.")
 @click.option("--spreadsheet", is_flag=True, help="CSV for a spreadsheet: text that looks like a formula is quoted.")
-def command(name: str, config_path: Path | None, ref: str, format_: str, out: Path | None, spreadsheet: bool) -> None:
+def command(
+    name: str, config_path: Path | None, ref: str, format_: str | None, out: Path | None, spreadsheet: bool
+) -> None:
     """Write a report of a committed run: summary, compliance or chargeback.
 
     The figures are read from the ledger, never computed again.
@@ -25,13 +32,14 @@ def command(name: str, config_path: Path | None, ref: str, format_: str, out: Pa
     from governor.reports import REPORTS, console, csv, html, json
 
     config, run = open_run(config_path, ref)
+    format_ = format_ or ("console" if name == "summary" else "html")
     if format_ == "console":
         console.show(run, sys.stdout)
     elif format_ == "json":
         click.echo(json.render(run), nl=False)
     else:
         folder = out or config.out
-        folder.mkdir(parents=True, exist_ok=True)
+        writable(folder)
         names = tuple(REPORTS) if name == "summary" else (name,)
         if format_ == "html":
             written = html.render(run, folder, names)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from governor.cli import CLEAN, INCOMPLETE, VIOLATED
-from governor.cli.options import as_of_option, config_option, format_option, load_config, progress
+from governor.cli.options import as_of_option, config_option, format_option, load_config, progress, writable
 
 if TYPE_CHECKING:
     from governor.ledger.read import Run
@@ -52,14 +52,15 @@ def command(
     from governor.run import Options, run
 
     config = load_config(config_path)
+    folder = out or config.out
+    if not no_reports:
+        writable(folder)  # before anything is committed
     with progress(quiet) as show:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         outcome = run(config, Options(as_of, now, threads, memory_mb, show))
         written: list[Path] = []
         if not no_reports:
             show("writing the reports", 0, 0)
-            folder = out or config.out
-            folder.mkdir(parents=True, exist_ok=True)
             written = [*html.render(outcome.run, folder), *csv.render(outcome.run, folder)]
     for problem in outcome.refused:
         click.echo(str(problem), err=True)

@@ -134,7 +134,8 @@ def build_facts(engine: Engine, tags: Mapping[str, TagRequirement], account_colu
         own, inherited = f't."value.{name}"', "NULL"
         if sources := [column for level, column in tag.inherit if level == "account" and column in account_columns]:
             inherits = True
-            read = [_canonical(_normal(f"a.{identifier(column)}", tag), tag) for column in sources]
+            held = [f"nullif({_trimmed(f'a.{identifier(column)}')}, '')" for column in sources]
+            read = [_canonical(_normal(_meaningful(value, tag), tag), tag) for value in held]
             value = f"coalesce({', '.join(read)})" if len(read) > 1 else read[0]
             inherited = f"CASE WHEN c.tag_id IS NOT NULL THEN {value} END"
         columns += [
@@ -157,7 +158,7 @@ def _build_tag_values(engine: Engine, tags: Mapping[str, TagRequirement]) -> Non
         spelled = [identifier(f"{name}/{n}") for n in range(len(tag.keys))]
         values = [identifier(f"{name}={n}") for n in range(len(tag.keys))]
         for key, cell, value in zip(tag.keys, spelled, values, strict=True):
-            raw.append(f"nullif(trim(tags[{literal(key)}]), '') AS {cell}")
+            raw.append(f"nullif({_trimmed(f'tags[{literal(key)}]')}, '') AS {cell}")
             read.append(f"{_canonical(_normal(_meaningful(cell, tag), tag), tag)} AS {value}")
         keys = " ".join(f"WHEN {v} IS NOT NULL THEN {literal(k)}" for k, v in zip(tag.keys, values, strict=True))
         chosen += [
@@ -170,6 +171,11 @@ def _build_tag_values(engine: Engine, tags: Mapping[str, TagRequirement]) -> Non
         f"CREATE TABLE tag_values AS WITH raw AS (SELECT {', '.join(raw)} FROM tag_sets),"
         f" read AS (SELECT {', '.join(read)} FROM raw) SELECT {', '.join(chosen)} FROM read"
     )
+
+
+def _trimmed(value: str) -> str:
+    """Take off what people can't see at the ends of a value: blanks, tabs, line breaks, fixed blanks."""
+    return f"trim({value}, ' ' || chr(9) || chr(10) || chr(13) || chr(160))"
 
 
 def _meaningful(value: str, tag: TagRequirement) -> str:

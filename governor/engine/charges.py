@@ -27,6 +27,7 @@ class Part:
     survey: Survey
     reread: Mapping[str, Reread]
     tags: TagIds
+    basis: str = "effective_cost"  # what policies allocate
 
     def value(self, field: Field) -> str:
         """Write SQL for a column's value, odd texts included."""
@@ -68,8 +69,8 @@ class Part:
 
     @property
     def cost(self) -> str:
-        """SQL for the effective, else the billed cost."""
-        return f"coalesce({self.value(self.field('effective_cost'))}, {self.value(self.field('billed_cost'))})"
+        """SQL for the row's cost on the policies' basis; NULL where it can't be read."""
+        return self.value(self.field(self.basis))
 
 
 def write_charges(engine: Engine, parts: Sequence[Part], to: Path) -> int:

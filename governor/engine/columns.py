@@ -181,7 +181,8 @@ def _time(raw: str, alias: str, kind: str, _numbers: str | None) -> _Reading:
     if kind not in {TEXT, "DATE"} and not kind.startswith("TIMESTAMP"):
         raise Unreadable(f"it is a {kind} column and must hold moments")
     # A text's offset counts only in a cast to TIMESTAMPTZ. Casts are cheap where values repeat; a pattern isn't.
-    zoned = f"TRY_CAST({alias} AS TIMESTAMPTZ)" if kind == TEXT else alias
+    # The cast from nanoseconds with a zone straight to TIMESTAMP yields NULL, so it goes the same way.
+    zoned = f"TRY_CAST({alias} AS TIMESTAMPTZ)" if kind in (TEXT, "TIMESTAMPTZ_NS") else alias
     moment = f"TRY_CAST({zoned} AS TIMESTAMP)"
     value = f"CASE WHEN {moment} BETWEEN {_FIRST} AND {_LAST} THEN {moment} END"
     doubt = f"count({alias}) <> count({moment}) OR coalesce(min({moment}) < {_FIRST} OR max({moment}) > {_LAST}, FALSE)"

@@ -48,31 +48,51 @@ def _untagged(engine: Engine, parts: Sequence[Part], source: str, charges: Path)
         return []
     detail = f"there is no column Tags in {_list([one.name for one in inputs])}: tags are unknown there"
     where = f"file IN ({', '.join(str(one.index) for one in inputs)})"
-    return _charged(engine, source, "Tags", "missing_column", detail, f"read_parquet({literal(str(charges))})", where)
+    return _charged(
+        engine,
+        source,
+        "Tags",
+        "missing_column",
+        detail,
+        f"read_parquet({literal(str(charges))})",
+        where,
+        parts[0].basis,
+    )
 
 
 def _unreadable(engine: Engine, parts: Sequence[Part], source: str, charges: Path) -> list[Gap]:
     files = [str(one.index) for part in parts if part.segment.has_tags for one in part.segment.inputs]
     where = f"tag_set IS NULL AND file IN ({', '.join(files)})"
     detail = "tags that are no JSON object, map or list of key and value"
-    return _charged(engine, source, "Tags", "unreadable_tags", detail, f"read_parquet({literal(str(charges))})", where)
+    return _charged(
+        engine,
+        source,
+        "Tags",
+        "unreadable_tags",
+        detail,
+        f"read_parquet({literal(str(charges))})",
+        where,
+        parts[0].basis,
+    )
 
 
 def _conflicts(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:
     selects = [
-        f"SELECT {part.value(part.field('billing_currency'))} AS billing_currency, {part.cost} AS effective_cost "
+        f"SELECT {part.value(part.field('billing_currency'))} AS billing_currency, {part.cost} AS cost "
         f"FROM {part.source} WHERE t.conflict"
         for part in parts
         if part.segment.has_tags
     ]
     detail = "a tag key came twice with different values: the first value counts"
     rows = f"({' UNION ALL '.join(selects)})"
-    return _charged(engine, source, "Tags", "duplicate_tag_keys", detail, rows, "TRUE")
+    return _charged(engine, source, "Tags", "duplicate_tag_keys", detail, rows, "TRUE", "cost")
 
 
-def _charged(engine: Engine, source: str, scope: str, reason: str, detail: str, rows: str, where: str) -> list[Gap]:
+def _charged(
+    engine: Engine, source: str, scope: str, reason: str, detail: str, rows: str, where: str, cost: str
+) -> list[Gap]:
     """Count rows and cost by currency."""
-    query = f"SELECT billing_currency, count(*), sum(effective_cost) FROM {rows} WHERE {where} GROUP BY 1 ORDER BY 1"
+    query = f"SELECT billing_currency, count(*), sum({cost}) FROM {rows} WHERE {where} GROUP BY 1 ORDER BY 1"
     return [
         Gap(source, scope, reason, detail, rows=count, cost=cost, currency=currency or "")
         for currency, count, cost in engine.rows(query)

@@ -42,13 +42,15 @@ def ingest(
     out: Path,
     *,
     columns: frozenset[str] = frozenset(),
+    basis: str = "effective_cost",
     threads: int = 0,
     memory_mb: int = MEMORY_MB,
     progress: Progress | None = None,
 ) -> Delivery:
     """Read one billing source into `out`, an empty folder, and say what it held.
 
-    `columns` are the columns beyond the core that policies name: FOCUS or snake_case spelling, `x_*` included.
+    `columns` are the columns beyond the core that policies name: FOCUS or snake_case spelling, `x_*` included. `basis`
+    is the cost that policies allocate: what gaps and rejects are measured by.
     Raises Refused with every problem found, when any file can't be used. Charges are written by a single thread, in the
     order of the files: so the bytes don't depend on `threads`, which speed up what comes before.
     """
@@ -74,7 +76,7 @@ def ingest(
         with open_engine(work=out, read=folders, memory_mb=memory_mb, ordered=True) as engine:
             tables = [out / f"{name}.parquet" for name in ("charges", "tag_sets", "rejects")]
             tags = identify(engine, raw_tags, scratch, tables[1])
-            parts = [Part(s, v, r, tags) for s, (v, r) in zip(segments, surveyed, strict=True)]
+            parts = [Part(s, v, r, tags, basis) for s, (v, r) in zip(segments, surveyed, strict=True)]
             told("write", 0, 1)
             try:
                 write_charges(engine, parts, tables[0])

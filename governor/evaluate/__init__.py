@@ -28,7 +28,7 @@ def evaluate(engine: Engine, plan: Plan, context: Context) -> list[Gap]:
 
     Needs `facts`, and `classified` for who pays. Returns a gap for every column whose absence left something unjudged.
     """
-    _account_facts(engine, context)
+    _account_facts(engine, plan, context)
     compilers = {view: Compiler(row="f", judged_on=day_literal(context.as_of)) for view in VIEWS}
     judged = [judge(check, compilers, context.missing) for check in plan.checks]
     _judge_facts(engine, judged, plan, compilers, context)
@@ -40,7 +40,7 @@ def evaluate(engine: Engine, plan: Plan, context: Context) -> list[Gap]:
     return _unread_gaps(engine, judged, context)
 
 
-def _account_facts(engine: Engine, context: Context) -> None:
+def _account_facts(engine: Engine, plan: Plan, context: Context) -> None:
     """Make one fact per billed account, source, currency, period and stretch, with the account's register row."""
     columns = context.registers.get("accounts", {})
     held = "".join(f", a.{identifier(c)}" for c in sorted(columns) if c != "account_id")
@@ -51,7 +51,7 @@ def _account_facts(engine: Engine, context: Context) -> None:
         WITH billed AS (
             SELECT sub_account_id AS account_id, source, billing_currency, billing_period, valid_on,
                 min(service_provider_name) AS service_provider_name, min(sub_account_name) AS sub_account_name,
-                sum(rows)::BIGINT AS rows, sum(positive_cost) AS positive_cost, sum(effective_cost) AS cost,
+                sum(rows)::BIGINT AS rows, sum(positive_cost) AS positive_cost, sum({plan.basis}) AS cost,
                 min(first_charge) AS first_charge
             FROM cells WHERE sub_account_id IS NOT NULL GROUP BY ALL
         )

@@ -180,12 +180,16 @@ def _rule(check: Check, compiler: Compiler) -> _Outcome:
 def _filled(rule: Rule) -> str:
     """Write a rule's message with `{column}` filled where the cell has that column."""
     parts = re.split(r"\{(\w+)\}", rule.message or rule.title)
-    sql = [
-        literal(part) if n % 2 == 0 else f"coalesce(f.{identifier(part)}::VARCHAR, 'none')"
-        for n, part in enumerate(parts)
-        if part
-    ]
+    sql = [literal(part) if n % 2 == 0 else _shown(part) for n, part in enumerate(parts) if part]
     return " || ".join(sql)
+
+
+def _shown(name: str) -> str:
+    """Show a value as people write it: an amount without the zeros of its scale."""
+    value = f"f.{identifier(name)}::VARCHAR"
+    if name.endswith("_cost"):
+        value = f"rtrim(rtrim({value}, '0'), '.')"
+    return f"coalesce({value}, 'none')"
 
 
 def _list(values: Collection[str]) -> str:

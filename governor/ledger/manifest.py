@@ -33,9 +33,13 @@ _FIELDS: dict[str, type] = {
 }
 
 
-def content_digest(policies: object, parameters: object, outputs: object) -> str:
-    """Digest what a run decided, and nothing of when and where: equal input gives equal content."""
-    return digest_bytes(canonical({"policies": policies, "parameters": parameters, "outputs": outputs}))
+def content_digest(policies: object, parameters: object, outputs: Mapping[str, object]) -> str:
+    """Digest what a run decided, and nothing of when and where: equal input gives equal content.
+
+    `rejects` name places in files, so they are evidence of the files and no part of the content.
+    """
+    decided = {name: output for name, output in outputs.items() if name != "rejects"}
+    return digest_bytes(canonical({"policies": policies, "parameters": parameters, "outputs": decided}))
 
 
 def snapshot_name(digests: Mapping[str, str]) -> str:

@@ -35,6 +35,7 @@ from governor.policy.parts import PLACEHOLDERS
 from governor.policy.predicate import Condition, Scope, accounts_scope, charges_scope, parse, parse_value
 
 # What a commitment or reservation left unused. A bill without the column has none: FOCUS makes both conditional.
+OPTIONAL = {"commitment_discount_status", "capacity_reservation_status"}
 UNUSED = ("commitment_discount_status = 'Unused'", "capacity_reservation_status = 'Unused'")
 ROW_COLUMNS = frozenset(c.name for c in tables.CHARGES if not c.cell)
 CORE = frozenset(c.name for c in tables.CHARGES if c.core)
@@ -132,7 +133,7 @@ class Plan:
 
 def condition_reads(condition: Condition) -> frozenset[str]:
     """Name the charge columns a condition depends on, those behind tags and accounts included."""
-    reads = set(condition.columns)
+    reads = set(condition.columns) - OPTIONAL
     if "accounts" in condition.registers:
         reads.add("sub_account_id")
     return frozenset(reads)
