@@ -235,3 +235,23 @@ def test_help_names_every_command() -> None:
     )
     for heavy in ("duckdb", "pyarrow", "sqlglot", "jinja2", "rich", "jsonschema", "yaml"):
         assert f" {heavy}\n" not in imported.stderr
+
+
+def test_one_file_under_two_sources_is_refused(tmp_path: Path) -> None:
+    """It would be paid twice, and every total would still tie."""
+    config = project(tmp_path)
+    text = config.read_text().replace("policies:", "  - {name: again, format: focus, path: bills}\npolicies:")
+    config.write_text(text)
+    done = governor("run", "-c", config)
+    assert done.returncode == 2
+    assert "bill.csv B025 is delivered by the sources bill and again" in done.stderr
+
+
+def test_a_folder_that_can_not_take_reports_is_told_before_anything_is_committed(tmp_path: Path) -> None:
+    """--out names a file: refused with a way out, and there is no run."""
+    config = project(tmp_path)
+    (tmp_path / "taken").write_text("")
+    done = governor("run", "-c", config, "--out", tmp_path / "taken")
+    assert done.returncode == 2
+    assert "C042" in done.stderr
+    assert not list(tmp_path.glob("ledger/runs/*"))

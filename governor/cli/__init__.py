@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import click
 
@@ -85,7 +86,10 @@ def main(args: Sequence[str] | None = None) -> None:
     except _known_errors() as error:
         if os.environ.get("GOVERNOR_DEBUG"):
             traceback.print_exc()
-        click.echo(printable(str(error)), err=True)
+        said = (
+            f"{error.filename or 'governor'} C043 {error.strerror}; check the path" if _is_path(error) else str(error)
+        )
+        click.echo(printable(said), err=True)
         sys.exit(COULD_NOT_RUN)
     except Exception as error:  # noqa: BLE001 - Python would exit with 1, which means that a policy is violated
         if os.environ.get("GOVERNOR_DEBUG"):
@@ -95,6 +99,11 @@ def main(args: Sequence[str] | None = None) -> None:
         )
         click.echo(printable(f"{what} please report it with what `governor --debug ...` prints"), err=True)
         sys.exit(COULD_NOT_RUN)
+
+
+def _is_path(error: BaseException) -> TypeGuard[OSError]:
+    """Tell the errors that the file system gives from those that say themselves where, what and how to mend."""
+    return isinstance(error, OSError) and error.strerror is not None
 
 
 def _known_errors() -> tuple[type[BaseException], ...]:

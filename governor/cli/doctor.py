@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +58,13 @@ def _project(config_path: Path | None) -> int:
     except Refused as refused:
         wrong += _say(refused)
     wrong += _bills(config_path)
+    for name, folder in (("ledger", config.ledger), ("out", config.out)):
+        nearest = next(f for f in (folder, *folder.parents) if f.exists())
+        if not os.access(nearest, os.W_OK):
+            click.echo(
+                printable(f"fail  {nearest} C042 {name} can't be written there; allow it, or name another folder")
+            )
+            wrong += 1
     if config.ledger.exists():
         problems = verify(config.ledger)
         for problem in problems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,10 @@ def verify(config_path: Path | None, format_: str, heads: tuple[str, ...]) -> in
     from governor.ledger.read import runs
     from governor.ledger.verify import verify as check
 
+    if wrong := [head for head in heads if not re.fullmatch("[0-9a-f]{64}", head)]:
+        raise click.BadParameter(
+            f"{wrong[0]!r} is no digest of 64 hex digits; verify prints the head", param_hint="--head"
+        )
     ledger = load_config(config_path).ledger
     problems = check(ledger, heads)
     head = None if problems else next((r.digest for r in reversed(runs(ledger))), None)

@@ -40,6 +40,9 @@ def _block(run: Run, currency: str, number: int, limit: int) -> dict[str, Any]:
         "totals": totals,
         "billed": money.total(row["billed_cost"] for row in totals),
         "ingested": ingested,
+        "headline": display.adding_up(
+            [money.total(row[name] for row in totals) for name in ("allocated", "unallocated")]
+        ),
         "allocated": money.total(row["allocated"] for row in totals),
         "unallocated": money.total(row["unallocated"] for row in totals),
         "ties": all(figures.ties(run, row) for row in totals),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from governor import money
@@ -89,6 +89,21 @@ def amount(value: Decimal, minus: str = MINUS) -> str:
     if value and not cents:
         return f"{sign}<0.01"
     return f"{sign}{cents:,}"
+
+
+def adding_up(parts: Sequence[Decimal]) -> list[Decimal]:
+    """Round amounts to two decimals so that they add up to their rounded sum: largest remainders get the spare cents.
+
+    >>> adding_up([Decimal("883.925"), Decimal("99.5000000004")])
+    [Decimal('883.93'), Decimal('99.50')]
+    """
+    cents = [part.scaleb(2, money.EXACT) for part in parts]
+    floors = [int(each.to_integral_value(ROUND_FLOOR)) for each in cents]
+    spare = int(money.total(cents).to_integral_value(ROUND_HALF_EVEN)) - sum(floors)
+    by_remainder = sorted(range(len(parts)), key=lambda n: (floors[n] - cents[n], n))
+    for n in by_remainder[: max(0, spare)]:
+        floors[n] += 1
+    return [Decimal(floor).scaleb(-2) for floor in floors]
 
 
 def exact(value: Decimal, minus: str = MINUS) -> str:
