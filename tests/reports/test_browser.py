@@ -15,7 +15,7 @@ from tests.run_builder import build_run, default_rows, finding
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(browser.PROGRAM is None, reason="no chromium on this machine"),
+    pytest.mark.usefixtures("chromium"),  # which fails, and says how to get one, where there is none
 ]
 WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 SHOWN = "[...document.querySelectorAll('#findings tbody tr')].filter(r => !r.hidden).map(r => r.cells[3].textContent)"
