@@ -6,7 +6,9 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from governor import tables
 from governor.model import Position, Problem, Refused
@@ -33,12 +35,42 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
+class TieOut:
+    """When a source's invoices count as tied: what the residual may be, after the reasons that are accepted.
+
+    `tolerance` is in the invoice's currency; None is one minor unit of it. `accept` are reasons of the table `tie_out`.
+    """
+
+    tolerance: Decimal | None = None
+    accept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicesSource:
+    """Where invoices lie: FOCUS Invoice Detail (`focus`), one row an invoice (`csv`), or told by the header (`detect`).
+
+    `source` binds them to one billing source; empty: they may be any source's. `columns` names the file's column for a
+    field where its spelling isn't known; `dates` and `numbers` are those of a BillingSource.
+    """
+
+    name: str
+    path: str
+    position: Position
+    format: str = "detect"
+    source: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    dates: str | None = None
+    numbers: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BillingSource:
     """A bill: its format, where it lies, and what the file leaves unsaid.
 
     `dates` and `numbers` are only for files that a spreadsheet saved: a strptime pattern such as `%m/%d/%y`, and
     `us` ($1,234.56) or `eu` (1.234,56 €). Without them such files are refused. `defaults` fill columns that the file
-    lacks or leaves empty, by FOCUS name.
+    lacks or leaves empty, by FOCUS name. `options` are a format's own settings, `columns` the mapping of the format
+    `columns`. The format `auto` tells each file by its columns.
     """
 
     name: str
@@ -48,6 +80,9 @@ class BillingSource:
     dates: str | None = None
     numbers: str | None = None
     defaults: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    tie_out: TieOut = TieOut()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +107,7 @@ class Config:
     ledger: Path
     out: Path
     journal: JournalSettings | None = None
+    invoices: tuple[InvoicesSource, ...] = ()
     gap_tolerance: int = 0  # rejected or unreadable rows a run may have and still count as complete
 
     @property
@@ -144,6 +180,7 @@ def load_with_origins(
         ledger=_below(root, settings["ledger"]),
         out=_below(root, settings["out"]),
         journal=JournalSettings(**settings["journal"]) if "journal" in settings else None,
+        invoices=_invoices(node, root, found),
         gap_tolerance=settings["gap_tolerance"],
     )
     if config.ledger == config.out:
@@ -213,8 +250,35 @@ def _billing(node: Node, root: Path, found: list[Problem]) -> tuple[BillingSourc
             found.append(Problem(path.position, "C008", "addresses are not read by this version", mend))
         settings["path"] = str(_below(root, settings["path"]))
         settings["defaults"] = dict(_defaults(entry, found))
+        settings["tie_out"] = _tie_out(settings.get("tie_out", {}))
+        settings.setdefault("format", "auto")
         sources[settings["name"]] = BillingSource(position=entry.position, **settings)
     return tuple(sources.values())
+
+
+def _tie_out(settings: Mapping[str, Any]) -> TieOut:
+    tolerance = settings.get("tolerance")
+    return TieOut(None if tolerance is None else Decimal(tolerance), tuple(sorted(settings.get("accept", ()))))
+
+
+def _invoices(node: Node, root: Path, found: list[Problem]) -> tuple[InvoicesSource, ...]:
+    known = [str(entry.entries()["name"].value) for entry in node.entries()["billing"].items()]
+    listed = node.get("invoices")
+    inputs: dict[str, InvoicesSource] = {}
+    for entry in listed.items() if listed else ():
+        settings = plain(entry)
+        if settings["name"] in inputs:
+            first = inputs[settings["name"]].position
+            what = f"the invoices {settings['name']} stand already at {first.line}:{first.column}"
+            found.append(Problem(entry.entries()["name"].position, "B130", what, "give each input its own name"))
+        source = settings.get("source", "")
+        if source and source not in known:
+            mend = did_you_mean(source, known) or f"the billing sources are {', '.join(known)}"
+            what = f"there is no billing source {short(source)}"
+            found.append(Problem(entry.entries()["source"].position, "B131", what, mend))
+        settings["path"] = str(_below(root, settings["path"]))
+        inputs[settings["name"]] = InvoicesSource(position=entry.position, **settings)
+    return tuple(inputs.values())
 
 
 def _defaults(source: Node, found: list[Problem]) -> Iterator[tuple[str, str]]:

@@ -352,6 +352,8 @@ class InputFile:
     rows: int
     rejected: int
     version: str
+    format: str = "FOCUS"
+    aside: int = 0  # rows that are no charges, such as copies of others
 
 
 @dataclass(frozen=True, slots=True)

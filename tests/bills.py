@@ -56,12 +56,18 @@ def to_parquet(path: Path, table: list[dict[str, Any]], **types: pa.DataType) ->
 
 
 def take(
-    path: Path | str, tmp: Path, *, columns: frozenset[str] = frozenset(), threads: int = 1, **options: Any
+    path: Path | str,
+    tmp: Path,
+    *,
+    format: str = "focus",  # noqa: A002 - what governor.yaml calls it
+    columns: frozenset[str] = frozenset(),
+    threads: int = 1,
+    **options: Any,
 ) -> Delivery:
     """Ingest a path into a fresh folder below tmp."""
     out = tmp / f"out-{len(list(tmp.glob('out-*')))}"
     out.mkdir()
-    source = BillingSource("bill", "focus", str(path), Position("governor.yaml", 7, 5), **options)
+    source = BillingSource("bill", format, str(path), Position("governor.yaml", 7, 5), **options)
     delivery = ingest(source, tmp, out, columns=columns, threads=threads)
     assert not [p for p in out.iterdir() if p.is_dir()], "scratch is removed"
     return delivery

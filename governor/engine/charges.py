@@ -16,6 +16,7 @@ from governor.engine.tagsets import TagIds
 from governor.model import Position, Problem, Refused
 from governor.money import EXACT, text
 from governor.sources.billing.damaged import VALUE_MAX
+from governor.sources.billing.layout import Also
 from governor.tables import MONEY, REJECTS, TEXT
 
 
@@ -31,8 +32,44 @@ class Part:
 
     def value(self, field: Field) -> str:
         """Write SQL for a column's value, odd texts included."""
+        if field.derived:
+            return self._derived(field)
         again = field.column.name in self.reread
         return f"coalesce({field.value}, o_{field.column.name}.value)" if again else field.sure
+
+    def _derived(self, field: Field) -> str:
+        """Write SQL for a derived column; NULL where something that it is made of can't be read."""
+        made_of = [f for f in self.segment.fields if f.name in field.uses]
+        value = field.derived.format_map(self.named)
+        unread = [
+            self._failed(f) for f in made_of if f.column.name in self.reread and self.reread[f.column.name].failed
+        ]
+        if unread:
+            value = f"CASE WHEN NOT ({' OR '.join(unread)}) THEN {value} END"
+        return f"coalesce({value}, {field.default})" if field.default else f"({value})"
+
+    def _failed(self, field: Field) -> str:
+        return f"({field.alias} IS NOT NULL AND {self.value(field)} IS NULL)"
+
+    @property
+    def named(self) -> dict[str, str]:
+        """SQL for what derived expressions name: every column that isn't derived itself."""
+        return {f.name: self.value(f) for f in self.segment.fields if not f.derived}
+
+    @property
+    def charged(self) -> str:
+        """SQL that is true for the rows that are charges, good or bad."""
+        return "d.aside IS NULL" if self.segment.inputs[0].layout.aside else "TRUE"
+
+    @property
+    def good(self) -> str:
+        """SQL that is true for the rows that become charges."""
+        return " AND ".join([self.charged, *(f"NOT ({condition})" for _, condition, _, _ in self.bad)])
+
+    @property
+    def rejected(self) -> str:
+        """SQL that is true for the rows that are rejected."""
+        return f"{self.charged} AND ({' OR '.join(f'({condition})' for _, condition, _, _ in self.bad) or 'FALSE'})"
 
     @property
     def bad(self) -> list[tuple[Field, str, str, str]]:
@@ -41,10 +78,10 @@ class Part:
         for field in self.segment.fields:
             name = field.column.name
             if name in self.survey.missing:
-                found.append((field, f"{field.alias} IS NULL", "'B043'", "'the value is missing'"))
+                alias = self.value(field) if field.derived else field.alias
+                found.append((field, f"{alias} IS NULL", "'B043'", "'the value is missing'"))
             if name in self.reread and self.reread[name].failed:
-                failed = f"{field.alias} IS NOT NULL AND {self.value(field)} IS NULL"
-                found.append((field, failed, f"o_{name}.code", f"o_{name}.reason"))
+                found.append((field, self._failed(field), f"o_{name}.code", f"o_{name}.reason"))
         return found
 
     @property
@@ -78,13 +115,23 @@ def write_charges(engine: Engine, parts: Sequence[Part], to: Path) -> int:
     selects = []
     for part in parts:
         tag_set = "t.tag_set" if part.segment.has_tags else "CAST(NULL AS BIGINT)"
-        columns = [f"{part.value(f)} AS {identifier(f.column.name)}" for f in part.segment.fields]
-        where = f" WHERE {' AND '.join(f'NOT ({condition})' for _, condition, _, _ in part.bad)}" if part.bad else ""
-        selects.append(
-            f"SELECT d.file, d.row, {part.period} AS billing_period, {tag_set} AS tag_set, {', '.join(columns)} "
-            f"FROM {part.source}{where}"
-        )
+        place = f"SELECT d.file, d.row, {part.period} AS billing_period, {tag_set} AS tag_set, "
+        where = "" if part.good == "TRUE" else f" WHERE {part.good}"
+        kept = {f.column.name: part.value(f) for f in part.segment.fields if f.kept}
+        selects.append(f"{place}{_columns(kept)} FROM {part.source}{where}")
+        for also in part.segment.inputs[0].layout.also:
+            second = kept | {name: value.format_map(part.named) for name, value in also.derived.items() if name in kept}
+            selects.append(f"{place}{_columns(second)} FROM {part.source} WHERE {also_where(part, also)}")
     return engine.export(" UNION ALL ".join(selects), to)
+
+
+def also_where(part: Part, also: Also) -> str:
+    """Write SQL that is true for the rows of a part that make a second charge."""
+    return f"{part.good} AND coalesce({also.where.format_map(part.named)}, FALSE)"
+
+
+def _columns(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{value} AS {identifier(name)}" for name, value in values.items())
 
 
 def write_rejects(engine: Engine, parts: Sequence[Part], source: str, to: Path) -> int:
@@ -103,10 +150,9 @@ def write_rejects(engine: Engine, parts: Sequence[Part], source: str, to: Path) 
     for part in (p for p in parts if p.bad):
         column, value, code, reason = (_first(part.bad, at) for at in range(4))
         currency = part.value(part.field("billing_currency"))
-        some = " OR ".join(f"({condition})" for _, condition, _, _ in part.bad)
         selects.append(
             f"SELECT d.row, {column}, {value}, {code}, {reason}, {part.period}, {currency}, {part.cost}, d.file "
-            f"FROM {part.source} WHERE {some}"
+            f"FROM {part.source} WHERE {part.rejected}"
         )
     columns = ", ".join(f"r.{identifier(c.name)}" for c in REJECTS[2:])
     return engine.export(
@@ -116,8 +162,18 @@ def write_rejects(engine: Engine, parts: Sequence[Part], source: str, to: Path) 
     )
 
 
-def reconcile(engine: Engine, parts: Sequence[Part], charges: Path, rejects: Path) -> dict[int, tuple[int, int]]:
-    """Return rows and rejected rows of each file, having checked that they and the control totals tie to the files."""
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of a file's rows: rows = charges + rejected + aside; `also` charges came out of a row beside it."""
+
+    rows: int
+    rejected: int
+    aside: int
+    also: int
+
+
+def reconcile(engine: Engine, parts: Sequence[Part], charges: Path, rejects: Path) -> dict[int, Counts]:
+    """Say what became of each file's rows, having checked that they and the control totals tie to the files."""
     sums = sorted({name for part in parts for name in part.survey.totals})
     total = ", ".join(f"sum({identifier(name)})" for name in sums)
     kept = {
@@ -133,17 +189,19 @@ def reconcile(engine: Engine, parts: Sequence[Part], charges: Path, rejects: Pat
             f"SELECT file, count(*) FROM read_parquet({literal(str(rejects))}) GROUP BY file"
         )
     }
+    also, aside = _beside(engine, parts)
     counts = {}
     for one in names.values():
         rows, rejected = (kept[one.index][0] if one.index in kept else 0), refused.get(one.index, 0)
-        if rows + rejected != one.rows:
-            raise _lost(one.name, f"{one.rows:,} rows were delivered, {rows:,} kept and {rejected:,} rejected")
-        counts[one.index] = (one.rows, rejected)
+        found = Counts(one.rows, rejected, aside.get(one.index, 0), also.get(one.index, 0))
+        if rows - found.also + rejected + found.aside != one.rows:
+            what = f"{one.rows:,} rows were delivered, {rows - found.also:,} kept, {rejected:,} rejected"
+            raise _lost(one.name, f"{what}, {found.aside:,} set aside")
+        counts[one.index] = found
     for at, name in enumerate(sums, start=1):
         delivered = written = Decimal(0)
         for part in parts:
-            delivered = EXACT.add(delivered, part.survey.totals.get(name) or Decimal(0))
-            delivered = EXACT.add(delivered, part.reread[name].total if name in part.reread else Decimal(0))
+            delivered = EXACT.add(delivered, _delivered(engine, part, name))
             written = EXACT.add(written, _rejected_sum(engine, part, name))
         for sums_of_file in kept.values():
             written = EXACT.add(written, sums_of_file[at] or Decimal(0))
@@ -154,19 +212,54 @@ def reconcile(engine: Engine, parts: Sequence[Part], charges: Path, rejects: Pat
     return counts
 
 
+def _beside(engine: Engine, parts: Sequence[Part]) -> tuple[dict[int, int], dict[int, int]]:
+    """Count by file the charges made beside a row's own, and the rows that are no charges."""
+    also: dict[int, int] = {}
+    aside: dict[int, int] = {}
+    for part in parts:
+        layout = part.segment.inputs[0].layout
+        wheres = [(also, also_where(part, one)) for one in layout.also]
+        wheres += [(aside, "d.aside IS NOT NULL")] if layout.aside else []
+        for counts, where in wheres:
+            for file, count in engine.rows(f"SELECT d.file, count(*) FROM {part.source} WHERE {where} GROUP BY d.file"):
+                counts[file] = counts.get(file, 0) + count
+    return also, aside
+
+
+def _delivered(engine: Engine, part: Part, name: str) -> Decimal:
+    """Add up a column over all rows that are charges, good and bad, and what is made beside them."""
+    layout, field = part.segment.inputs[0].layout, part.field(name)
+    named = {f.name: f.column.name for f in part.segment.fields}
+    odd = any(named.get(used) in part.reread for used in field.uses)
+    if layout.aside or odd:
+        total = _sum(engine, part, part.value(field), part.charged)
+    else:
+        total = EXACT.add(
+            part.survey.totals.get(name) or Decimal(0),
+            part.reread[name].total if name in part.reread else Decimal(0),
+        )
+    for also in layout.also:
+        value = also.derived[name].format_map(part.named) if name in also.derived else part.value(field)
+        total = EXACT.add(total, _sum(engine, part, value, also_where(part, also)))
+    return total
+
+
+def _sum(engine: Engine, part: Part, value: str, where: str) -> Decimal:
+    [(total,)] = engine.rows(f"SELECT sum({value}) FROM {part.source} WHERE {where}")
+    return total or Decimal(0)
+
+
 def _rejected_sum(engine: Engine, part: Part, name: str) -> Decimal:
     if not part.bad:
         return Decimal(0)
-    some = " OR ".join(f"({condition})" for _, condition, _, _ in part.bad)
-    [(total,)] = engine.rows(f"SELECT sum({part.value(part.field(name))}) FROM {part.source} WHERE {some}")
-    return total or Decimal(0)
+    return _sum(engine, part, part.value(part.field(name)), part.rejected)
 
 
 def _first(bad: Sequence[tuple[Field, str, str, str]], at: int) -> str:
     """Write SQL that picks, for the first condition that holds, the column's name, its text, the code or the reason."""
     cases = []
     for field, condition, code, reason in bad:
-        shown = f"left(CAST({field.alias} AS VARCHAR), {VALUE_MAX})"
+        shown = "NULL" if field.derived else f"left(CAST({field.alias} AS VARCHAR), {VALUE_MAX})"
         cases.append(f"WHEN {condition} THEN {(literal(field.column.note), shown, code, reason)[at]}")
     return f"CASE {' '.join(cases)} END"
 

@@ -7,12 +7,13 @@ then reads each such text once, or says why it can't. So what is here may refuse
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from governor.engine.duckdb import literal
 from governor.money import DIGITS, SCALE
-from governor.sources.billing.layout import MISSING, Layout
+from governor.sources.billing.layout import MISSING, Layout, Own
+from governor.sources.billing.values import Reading
 from governor.tables import MONEY, TEXT, TIME, Column
 
 _MISSING = ", ".join(literal(word) for word in MISSING)
@@ -44,6 +45,9 @@ class Field:
     `sure` reads the same where the survey found that every row can be read. `reader` says what reads the texts that
     `value` doesn't take: money, double or time; '' where nothing can fail. `doubt` is an aggregate that is true where
     some row can't be read, if there is a cheaper one than to compare. `numeric` says that a text came as a number.
+
+    A `derived` column has no raw one: it is SQL over the {name}s of others. One that isn't `kept` is only read for it,
+    maybe by `read`, a reading of the format's own.
     """
 
     column: Column
@@ -54,6 +58,19 @@ class Field:
     default: str = ""
     doubt: str = ""
     numeric: bool = False
+    derived: str = ""
+    kept: bool = True
+    read: Callable[[str], Reading] | None = None
+
+    @property
+    def name(self) -> str:
+        """What `derived` expressions call the column."""
+        return self.column.note if not self.kept else self.column.name
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """The names that a derived column is made of."""
+        return frozenset(re.findall(r"\{(\w+)\}", self.derived))
 
     @property
     def alias(self) -> str:
@@ -73,6 +90,8 @@ class Unreadable(ValueError):
 def read_column(column: Column, layout: Layout, types: Mapping[str, str], numbers: str | None, default: str) -> Field:
     """Say how a column is read from raw ones of these types; `default` is SQL for the missing. Raises Unreadable."""
     expressions = layout.fields.get(column.name, ())
+    if derived := layout.derived.get(column.name):
+        return Field(column, "NULL", "", default=default, derived=derived)
     if not expressions:
         nothing = default or f"CAST(NULL AS {column.type})"
         return Field(column, "NULL", nothing, nothing)
@@ -94,6 +113,17 @@ def read_column(column: Column, layout: Layout, types: Mapping[str, str], number
     if default:
         value, sure = (f"CASE WHEN {alias} IS NULL THEN {default} ELSE {v} END" for v in (value, sure))
     return Field(column, raw, value, sure, reader, default, read.doubt, column.name in IDS and numeric)
+
+
+def read_own(name: str, own: Own, types: Mapping[str, str], numbers: str | None) -> Field:
+    """Say how a column of the format's own is read. Raises Unreadable."""
+    column, kind = Column(f"own_{name}", own.type, name), types[own.sql]
+    raw = _clean(own.sql, kind) if kind == TEXT or own.read else own.sql
+    if own.read:
+        nothing = f"CAST(NULL AS {own.type})"
+        return Field(column, raw, nothing, nothing, "own", doubt=f"count(r_own_{name}) > 0", kept=False, read=own.read)
+    read = {MONEY: _money, TIME: _time}.get(own.type, _text)(raw, f"r_own_{name}", kind, numbers)
+    return Field(column, read.raw, read.value, read.sure or read.value, read.reader, doubt=read.doubt, kept=False)
 
 
 def tag_text(layout: Layout, types: Mapping[str, str]) -> str:

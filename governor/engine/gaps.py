@@ -22,6 +22,10 @@ def find_gaps(engine: Engine, parts: Sequence[Part], source: str, charges: Path,
     if rounded := sum(part.survey.rounded for part in parts):
         detail = "amounts delivered as floating point need more than 24 fractional digits: rounded half to even"
         gaps.append(Gap(source, "", "rounded_double", detail, rows=rounded))
+    gaps += _aside(engine, parts, source)
+    gaps += _broken_identities(engine, parts, source)
+    notices = {notice for part in parts for notice in part.segment.inputs[0].layout.notices}
+    gaps += [Gap(source, "", reason, detail) for reason, detail in notices]
     for name in sorted({f.column.note for part in parts for f in part.segment.fields if f.numeric}):
         detail = f"{name} was delivered as a number: zeros in front of an id, if there were any, are lost"
         gaps.append(Gap(source, name, "numeric_ids", detail))
@@ -88,6 +92,49 @@ def _conflicts(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:
     return _charged(engine, source, "Tags", "duplicate_tag_keys", detail, rows, "TRUE", "cost")
 
 
+def _aside(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:
+    """Say which rows were set aside because they are no charges."""
+    selects = [
+        f"SELECT d.aside, {part.value(part.field('billing_currency'))} AS billing_currency, {part.cost} AS cost "
+        f"FROM {part.source} WHERE d.aside IS NOT NULL"
+        for part in parts
+        if part.segment.inputs[0].layout.aside
+    ]
+    if not selects:
+        return []
+    query = (
+        f"SELECT aside, billing_currency, count(*), sum(cost) FROM ({' UNION ALL '.join(selects)}) "
+        "GROUP BY ALL ORDER BY ALL"
+    )
+    return [
+        Gap(source, "", "set_aside", f"rows that are no charges: {why}", rows=count, cost=cost, currency=currency or "")
+        for why, currency, count, cost in engine.rows(query)
+    ]
+
+
+def _broken_identities(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:
+    """Say where the provider's own amounts, which must add up to nothing, don't."""
+    selects = [
+        f"SELECT {literal(one.name)} AS name, CAST({one.key.format_map(part.named)} AS VARCHAR) AS key, "
+        f"{part.value(part.field('billing_currency'))} AS currency, {one.amount.format_map(part.named)} AS amount "
+        f"FROM {part.source} WHERE {part.charged} AND ({one.where.format_map(part.named)})"
+        for part in parts
+        for one in part.segment.inputs[0].layout.identities
+    ]
+    if not selects:
+        return []
+    query = (
+        f"WITH sums AS (SELECT name, key, currency, count(*) AS n, sum(amount) AS cost "
+        f"FROM ({' UNION ALL '.join(selects)}) GROUP BY ALL) "
+        "SELECT name, currency, sum(n), sum(abs(cost)), list_sort(list(coalesce(key, ''))) FROM sums "
+        "WHERE cost <> 0 GROUP BY ALL ORDER BY ALL"
+    )
+    return [
+        Gap(source, "", "broken_identity", f"{name}: {_list(keys)}", rows=int(rows), cost=cost, currency=currency or "")
+        for name, currency, rows, cost, keys in engine.rows(query)
+    ]
+
+
 def _charged(
     engine: Engine, source: str, scope: str, reason: str, detail: str, rows: str, where: str, cost: str
 ) -> list[Gap]:
@@ -100,5 +147,5 @@ def _charged(
 
 
 def _list(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - _SHOWN} more files" if len(names) > _SHOWN else ""
+    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + rest

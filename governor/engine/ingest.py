@@ -14,22 +14,23 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 import duckdb
 
 from governor.config import BillingSource
-from governor.engine.charges import Part, reconcile, write_charges, write_rejects
-from governor.engine.columns import Unreadable, read_column
+from governor.engine.charges import Counts, Part, reconcile, write_charges, write_rejects
+from governor.engine.columns import Unreadable, read_column, read_own
 from governor.engine.duckdb import MEMORY_MB, Engine, literal, open_engine
 from governor.engine.gaps import find_gaps
 from governor.engine.segments import Reread, Segment, Survey, blame, look_up, survey
-from governor.engine.staging import Input, Stage
+from governor.engine.staging import Input, ReadLayout, Stage
 from governor.engine.tagsets import identify, list_tags
 from governor.model import Delivery, InputFile, Position, Problem, Refused
-from governor.sources.billing import FORMATS, files, values
-from governor.sources.billing.layout import fold
+from governor.sources.billing import files, read_header, values
+from governor.sources.billing.layout import Asked, Layout, fold
 from governor.tables import FOCUS, MONEY, TEXT, TIME, Column, snake
 
 Progress = Callable[[str, int, int], None]
@@ -61,13 +62,12 @@ def ingest(
     kept = [c for c in FOCUS if c.core or c.name in wanted]
     kept += [Column(name, TEXT, name, core=False) for name in sorted(extra)]
     defaults = _defaults(source)
-    read_layout = FORMATS[source.format]
     found = files.find(source.path, root, source.position)
     scratch = Path(tempfile.mkdtemp(prefix="ingest-", dir=out))
     folders = sorted({path.resolve().parent for path in found.files})
     try:
         with open_engine(work=out, read=folders, threads=threads, memory_mb=memory_mb) as engine:
-            stage = Stage(engine, scratch, root, lambda header, file: read_layout(header, extra, file))
+            stage = Stage(engine, scratch, root, _reader(source, extra))
             inputs = stage.stage(found.files, told)
             _require_columns(inputs, defaults)
             segments = _segments(inputs, kept, defaults, source)
@@ -94,12 +94,34 @@ def ingest(
         source=source.name,
         version=", ".join(versions),
         why=_why(inputs, found.ignored),
-        files=tuple(InputFile(i.name, i.bytes, i.sha256, *counts[i.index], i.layout.version) for i in inputs),
+        files=tuple(_evidence(one, counts[one.index]) for one in inputs),
         charges=tables[0],
         tag_sets=tables[1],
         rejects=tables[2],
         missing=_missing(inputs, extra, defaults),
         gaps=gaps,
+    )
+
+
+def _reader(source: BillingSource, wanted: frozenset[str]) -> ReadLayout:
+    """Give what turns a header into a layout, as the source is configured."""
+
+    def read(header: Sequence[str], kinds: Sequence[str], file: str) -> Layout:
+        return read_header(source.format, header, Asked(file, kinds, wanted, source.options, source.columns))
+
+    return read
+
+
+def _evidence(one: Input, counts: Counts) -> InputFile:
+    return InputFile(
+        one.name,
+        one.bytes,
+        one.sha256,
+        counts.rows,
+        counts.rejected,
+        one.layout.version,
+        one.layout.format,
+        counts.aside,
     )
 
 
@@ -111,13 +133,14 @@ def _segments(
     problems: list[Problem] = []
     for _, group in groupby(inputs, key=lambda one: one.shape):
         run = tuple(group)
-        fields = []
-        for column in kept:
-            default = defaults.get(column.name, "")
+        layout, types, fields = run[0].layout, run[0].types, []
+        own = [partial(read_own, name, one, types, source.numbers) for name, one in layout.own.items()]
+        ours = [partial(read_column, c, layout, types, source.numbers, defaults.get(c.name, "")) for c in kept]
+        for name, read in zip((*layout.own, *(c.note for c in kept)), (*own, *ours), strict=True):
             try:
-                fields.append(read_column(column, run[0].layout, run[0].types, source.numbers, default))
+                fields.append(read())
             except Unreadable as error:
-                what = f"{column.note} can't be read: {error}"
+                what = f"{name} can't be read: {error}"
                 problems.append(Problem(Position(run[0].name), "B016", what, "write it with a fitting type"))
         segments.append(Segment(run, tuple(fields)))
     if problems:
@@ -180,7 +203,7 @@ def _require_columns(inputs: Sequence[Input], defaults: Mapping[str, str]) -> No
     """Refuse files that lack a column nothing can be said without, once for each column."""
     problems = []
     for column in (c for c in FOCUS if c.required and c.name not in defaults):
-        lacking = [one.name for one in inputs if column.name not in one.layout.fields]
+        lacking = [one.name for one in inputs if not one.layout.holds(column.name)]
         if lacking:
             more = f" and {len(lacking) - 1} more files" if len(lacking) > 1 else ""
             what = f"has no column {column.note}, without which a charge means nothing"
@@ -191,7 +214,7 @@ def _require_columns(inputs: Sequence[Input], defaults: Mapping[str, str]) -> No
 
 
 def _missing(inputs: Sequence[Input], extra: frozenset[str], defaults: Mapping[str, str]) -> frozenset[str]:
-    held = {name for one in inputs for name in one.layout.fields} | set(defaults)
+    held = {name for one in inputs for name in (*one.layout.fields, *one.layout.derived)} | set(defaults)
     missing = {column.name for column in FOCUS} | extra
     tagless = all(one.layout.tags is None for one in inputs)
     return frozenset(missing - held) | (frozenset({"tag_set"}) if tagless else frozenset())
@@ -218,9 +241,10 @@ def _why(inputs: Sequence[Input], ignored: Sequence[str]) -> str:
     """Say in words which version each file has and what was left aside."""
     by_version: dict[tuple[str, str], list[str]] = {}
     for one in inputs:
-        by_version.setdefault((one.layout.version, one.layout.why), []).append(one.name)
+        version = f"{one.layout.format} {one.layout.version}".strip()
+        by_version.setdefault((version, one.layout.why), []).append(one.name)
     said = [
-        f"{len(names)} {'file is' if len(names) == 1 else 'files are'} FOCUS {version} ({names[0]}"
+        f"{len(names)} {'file is' if len(names) == 1 else 'files are'} {version} ({names[0]}"
         f"{', …' if len(names) > 1 else ''}): {why}"
         for (version, why), names in sorted(by_version.items())
     ]

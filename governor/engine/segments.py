@@ -17,12 +17,14 @@ import pyarrow.parquet as pq
 
 from governor.config import BillingSource
 from governor.engine.columns import IDS, Field, needs_rounding, tag_text
-from governor.engine.duckdb import Engine
+from governor.engine.duckdb import Engine, literal
 from governor.engine.staging import BATCH_ROWS, Input, said, scan
 from governor.model import Position, Problem, Refused
 from governor.money import EXACT
 from governor.sources.billing import values
-from governor.tables import MONEY
+from governor.tables import MONEY, TEXT, TIME
+
+_ARROW = {MONEY: pa.decimal128(38, 24), TIME: pa.timestamp("us"), TEXT: pa.string()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,13 @@ class Segment:
         """Write SQL for the rows as delivered: file, row, r_<column> for each column, and the raw tags."""
         first = self.inputs[0]
         columns = [f"{f.raw} AS {f.alias}" for f in self.fields if f.present]
-        tags = tag_text(first.layout, first.types)
+        columns.append(f"{tag_text(first.layout, first.types)} AS raw_tags")
+        if first.layout.aside:
+            cases = " ".join(f"WHEN {where} THEN {literal(why)}" for why, where in first.layout.aside.items())
+            columns.append(f"CASE {cases} END AS aside")
         return (
             f"SELECT CAST(file_index + {first.index} AS INTEGER) AS file, {first.row} AS row, "
-            f"{', '.join([*columns, f'{tags} AS raw_tags'])} FROM {scan([i.data for i in self.inputs], first.raws)}"
+            f"{', '.join(columns)} FROM {scan([i.data for i in self.inputs], first.raws, first.flat)}"
         )
 
 
@@ -75,26 +80,8 @@ class Reread:
 
 def survey(engine: Engine, segment: Segment) -> Survey:
     """Count, add up and check every row of a segment in one scan. Raises Refused where a file can't be read."""
-    checks = {"rows": "count(*)"}
-    doubles = [f for f in segment.fields if f.reader == "double"]
-    for field in (f for f in segment.fields if f.present):
-        name, alias = field.column.name, field.alias
-        if field.column.type == MONEY:
-            exact = not field.reader and not field.default
-            checks[f"sum_{name}"] = f"CAST(sum({alias if exact else f'v_{name}'}) AS {MONEY})"
-        if field.reader:
-            failed = f"count(*) FILTER ({alias} IS NOT NULL AND v_{name} IS NULL) > 0"
-            checks[f"odd_{name}"] = failed if field.default else field.doubt or failed
-        if field.column.required and not field.default:
-            checks[f"missing_{name}"] = f"count(*) FILTER ({alias} IS NULL)"
-        if name in IDS and not field.numeric:
-            checks[f"damaged_{name}"] = (
-                f"count(*) FILTER (contains({alias}, 'E+') AND regexp_full_match({alias}, '{values.ACCOUNT_DAMAGE}'))"
-            )
-    if doubles:
-        some = " OR ".join(f"({needs_rounding(f.alias)})" for f in doubles)
-        checks["rounded"] = f"count(*) FILTER ({some})"
     read = [f"{f.value} AS v_{f.column.name}" for f in segment.fields if f.present and (f.reader or f.default)]
+    checks = _checks(segment)
     query = (
         f"SELECT {', '.join(f'{text} AS {name}' for name, text in checks.items())} "
         f"FROM (SELECT {', '.join(['*', *read])} FROM ({segment.delivered}))"
@@ -116,6 +103,36 @@ def survey(engine: Engine, segment: Segment) -> Survey:
         rounded=found.get("rounded", 0),
         damaged_ids=tuple(named("damaged_")),
     )
+
+
+def _checks(segment: Segment) -> dict[str, str]:
+    """Write SQL for everything that the survey asks of the rows, by name."""
+    checks = {"rows": "count(*)"}
+    for field in (f for f in segment.fields if f.present):
+        name, alias = field.column.name, field.alias
+        if field.column.type == MONEY and field.kept:
+            exact = not field.reader and not field.default
+            checks[f"sum_{name}"] = f"CAST(sum({alias if exact else f'v_{name}'}) AS {MONEY})"
+        if field.reader:
+            failed = f"count(*) FILTER ({alias} IS NOT NULL AND v_{name} IS NULL) > 0"
+            checks[f"odd_{name}"] = failed if field.default else field.doubt or failed
+        if field.column.required and not field.default:
+            checks[f"missing_{name}"] = f"count(*) FILTER ({alias} IS NULL)"
+        if name in IDS and not field.numeric:
+            checks[f"damaged_{name}"] = (
+                f"count(*) FILTER (contains({alias}, 'E+') AND regexp_full_match({alias}, '{values.ACCOUNT_DAMAGE}'))"
+            )
+    named = {f.name: f"v_{f.column.name}" if f.reader or f.default else f.value for f in segment.fields}
+    for field in (f for f in segment.fields if f.derived):
+        name, value = field.column.name, field.derived.format_map(named)
+        if field.column.type == MONEY:
+            checks[f"sum_{name}"] = f"CAST(sum({value}) AS {MONEY})"
+        if field.column.required and not field.default:
+            checks[f"missing_{name}"] = f"count(*) FILTER (({value}) IS NULL)"
+    if doubles := [f for f in segment.fields if f.reader == "double"]:
+        some = " OR ".join(f"({needs_rounding(f.alias)})" for f in doubles)
+        checks["rounded"] = f"count(*) FILTER ({some})"
+    return checks
 
 
 def look_up(
@@ -142,11 +159,10 @@ def _reread(
 ) -> tuple[Reread, list[Problem]]:
     name = field.column.name
     texts, table = (scratch / f"{kind}-{segment.inputs[0].index}-{name}.parquet" for kind in ("odd", "read"))
-    is_money = field.column.type == MONEY
     schema = pa.schema(
         [
             ("text", pa.string()),
-            ("value", pa.decimal128(38, 24) if is_money else pa.timestamp("us")),
+            ("value", _ARROW[field.column.type]),
             ("code", pa.string()),
             ("reason", pa.string()),
         ]
@@ -161,7 +177,7 @@ def _reread(
     with pq.ParquetWriter(table, schema) as writer, pq.ParquetFile(texts) as parquet:
         for batch in parquet.iter_batches(BATCH_ROWS):
             rows = batch.to_pylist()
-            read = [_read(field.reader, row["text"], source) for row in rows]
+            read = [field.read(row["text"]) if field.read else _read(field.reader, row["text"], source) for row in rows]
             for row, reading in zip(rows, read, strict=True):
                 failed = failed or reading.value is None
                 if isinstance(reading.value, Decimal):

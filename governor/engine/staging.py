@@ -15,16 +15,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from governor.engine.duckdb import Engine, literal
+from governor.engine.duckdb import Engine, identifier, literal
 from governor.model import Position, Problem, Refused
-from governor.sources.billing import damaged, files
+from governor.sources.billing import damaged, files, json_lines
 from governor.sources.billing.layout import Layout, raw
 from governor.tables import TEXT
 
 BATCH_ROWS = 20_000
 ROWS_A_BYTE_MAX = 10  # a Parquet file that claims more, and is large, is a bomb
 ROWS_FREE = 1_000_000
-ReadLayout = Callable[[Sequence[str], str], Layout]
+ReadLayout = Callable[[Sequence[str], Sequence[str], str], Layout]  # column names, their kinds, file
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,14 @@ class Input:
     raws: tuple[str, ...]
     row: str
     text: bool
+    flat: tuple[str, ...] = ()  # SQL of the raw columns, where structs are taken apart
     bad: int = 0
     bad_rows: Path | None = None
 
     @property
     def shape(self) -> str:
         """What files must have in common to be read by one query."""
-        return repr((self.header, sorted(self.types.items()), self.raws, self.row, self.text))
+        return repr((self.header, self.layout, sorted(self.types.items()), self.raws, self.flat, self.row, self.text))
 
     def position(self, row: int) -> Position:
         """The place of a row: a CSV's line, where no field before it spans several."""
@@ -99,12 +100,15 @@ class Stage:
             plain = self.scratch / f"unpacked-{index}.csv"
             try:
                 files.unpack(path, name, plain)
-                if files.kind(plain, name, packed=True) != "csv":
-                    raise Refused(Problem(Position(name), "B005", "holds no CSV", "deliver CSV.gz or Parquet"))
-                return self._csv(plain, name, common)
+                return self._text(files.kind(plain, name, packed=True), plain, name, common)
             finally:
                 plain.unlink(missing_ok=True)
-        return self._csv(path, name, common)
+        return self._text(kind, path, name, common)
+
+    def _text(self, kind: str, path: Path, name: str, common: dict[str, object]) -> Input:
+        if kind not in ("csv", "json"):
+            raise Refused(Problem(Position(name), "B005", f"holds {kind}", "deliver CSV.gz or Parquet"))
+        return self._csv(path, name, common) if kind == "csv" else self._json(path, name, common)
 
     def _parquet(self, path: Path, name: str, common: dict[str, object]) -> Input:
         try:
@@ -117,12 +121,12 @@ class Stage:
             raise Refused(
                 Problem(Position(name), "B007", f"claims {meta.num_rows:,} rows, as no bill of its size does")
             )
-        header = tuple(schema.names)
-        layout = self.read_layout(header, name)
-        raws = tuple(raw(at) for at in range(len(header)))
-        shape = str(schema)
+        header, kinds, flat = flatten(schema)
+        layout = self.read_layout(header, kinds, name)
+        raws = tuple(raw(at) for at in range(len(schema.names)))
+        shape = repr((str(schema), layout))
         if shape not in self._types:
-            self._types[shape] = self._describe(layout, path, raws, name)
+            self._types[shape] = self._describe(layout, scan([path], raws, flat), name)
         return Input(
             **common,  # type: ignore[arg-type]
             rows=meta.num_rows,
@@ -133,13 +137,13 @@ class Stage:
             raws=raws,
             row="file_row_number + 1",
             text=False,
+            flat=flat,
         )
 
-    def _describe(self, layout: Layout, path: Path, raws: Sequence[str], name: str) -> Mapping[str, str]:
-        texts = [e for expressions in layout.fields.values() for e in expressions]
-        texts += [e for e in (layout.tags, layout.allocated_tags) if e]
+    def _describe(self, layout: Layout, source: str, name: str) -> Mapping[str, str]:
+        texts = list(dict.fromkeys(layout.texts))
         try:
-            described = self.engine.rows(f"DESCRIBE SELECT {', '.join(texts)} FROM {scan([path], raws)}")
+            described = self.engine.rows(f"DESCRIBE SELECT {', '.join(texts)} FROM {source}")
         except duckdb.Error as error:
             what = f"is no readable Parquet file: {said(error)}"
             raise Refused(Problem(Position(name), "B010", what, "deliver the file again")) from error
@@ -147,7 +151,7 @@ class Stage:
 
     def _csv(self, path: Path, name: str, common: dict[str, object]) -> Input:
         header = files.read_header(path, name)
-        layout = self.read_layout(header.names, name)
+        layout = self.read_layout(header.names, ["text"] * len(header.names), name)
         raws = tuple(raw(place) for place in layout.read)
         staged = self.scratch / f"staged-{common['index']}.parquet"
         row, bad, bad_rows = "file_row_number + 1", 0, None
@@ -155,17 +159,37 @@ class Stage:
             rows = self._copy(path, header, raws, staged)
         except duckdb.Error:
             bad_rows = self.scratch / f"bad-{common['index']}.parquet"
-            good, bad = self._row_by_row(path, name, header, layout.read, staged, bad_rows)
+            good, bad = _write_rows(damaged.read_rows(path, name, header), layout.read, staged, bad_rows)
             rows, row, raws = good + bad, "n", (*raws, "n")
         return Input(
             **common,  # type: ignore[arg-type]
             rows=rows,
             layout=layout,
             header=header.names,
-            types=dict.fromkeys((raw(place) for place in layout.read), TEXT),
+            types=self._describe(layout, scan([staged], raws), name),
             data=staged,
             raws=raws,
             row=row,
+            text=True,
+            bad=bad,
+            bad_rows=bad_rows,
+        )
+
+    def _json(self, path: Path, name: str, common: dict[str, object]) -> Input:
+        header = json_lines.read_header(path, name)
+        layout = self.read_layout(header, ["text"] * len(header), name)
+        staged, bad_rows = (self.scratch / f"{kind}-{common['index']}.parquet" for kind in ("staged", "bad"))
+        good, bad = _write_rows(json_lines.read_rows(path, name, header), layout.read, staged, bad_rows)
+        raws = (*(raw(place) for place in layout.read), "n")
+        return Input(
+            **common,  # type: ignore[arg-type]
+            rows=good + bad,
+            layout=layout,
+            header=header,
+            types=self._describe(layout, scan([staged], raws), name),
+            data=staged,
+            raws=raws,
+            row="n",
             text=True,
             bad=bad,
             bad_rows=bad_rows,
@@ -181,34 +205,62 @@ class Stage:
         )
         return int(self.engine.rows(copy)[0][0])
 
-    def _row_by_row(
-        self, path: Path, name: str, header: files.Header, places: Sequence[int], to: Path, bad_to: Path
-    ) -> tuple[int, int]:
-        """Read what the engine refused; write good rows and bad rows apart, and return how many there are of each."""
-        good_schema = pa.schema([(raw(place), pa.string()) for place in places] + [("n", pa.int64())])
-        bad_schema = pa.schema([("row", pa.int64())] + [(n, pa.string()) for n in ("value", "code", "reason")])
-        good = bad = 0
-        with pq.ParquetWriter(to, good_schema) as kept, pq.ParquetWriter(bad_to, bad_schema) as refused:
-            for batch in _batches(damaged.read_rows(path, name, header)):
-                rejected = [r for r in batch if isinstance(r, damaged.BadRow)]
-                rows = [r for r in batch if not isinstance(r, damaged.BadRow)]
-                fields = [pa.array([f[place] for _, f in rows], pa.string()) for place in places]
-                numbers = pa.array([n for n, _ in rows], pa.int64())
-                kept.write_table(pa.table([*fields, numbers], schema=good_schema))
-                columns = [[getattr(r, name) for r in rejected] for name in bad_schema.names]
-                refused.write_table(
-                    pa.table(
-                        [pa.array(c, t) for c, t in zip(columns, bad_schema.types, strict=True)], schema=bad_schema
-                    )
-                )
-                good, bad = good + len(rows), bad + len(rejected)
-        return good, bad
 
-
-def scan(paths: Sequence[Path], raws: Sequence[str]) -> str:
+def scan(paths: Sequence[Path], raws: Sequence[str], flat: Sequence[str] = ()) -> str:
     """Write SQL that reads raw columns by their place, so that a hostile column name is never spoken."""
     listed = ", ".join(literal(str(path)) for path in paths)
-    return f"read_parquet([{listed}], hive_partitioning = false, binary_as_string = true) AS raw({', '.join(raws)})"
+    read = f"read_parquet([{listed}], hive_partitioning = false, binary_as_string = true) AS raw({', '.join(raws)})"
+    if not flat:
+        return read
+    columns = ", ".join(f"{expression} AS {raw(place)}" for place, expression in enumerate(flat))
+    return f"(SELECT file_index, file_row_number, {columns} FROM {read})"
+
+
+def flatten(schema: pa.Schema) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Name the columns of a Parquet file, structs taken apart (`service.id`); say each one's kind and how to reach it.
+
+    Lists of structs become JSON text with every value as text, so that no amount in them passes through a float. The
+    third part is empty where every column is reached by its own name.
+    """
+    found: list[tuple[str, str, str]] = []
+
+    def add(name: str, sql: str, kind: pa.DataType) -> None:
+        if pa.types.is_struct(kind):
+            for at in range(kind.num_fields):
+                add(f"{name}.{kind.field(at).name}", f"{sql}.{identifier(kind.field(at).name)}", kind.field(at).type)
+        elif pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
+            found.append((name, "list", f"CAST(to_json(CAST({sql} AS {_as_text(kind)})) AS VARCHAR)"))
+        else:
+            found.append((name, _kind(kind), sql))
+
+    for place, column in enumerate(schema):
+        add(column.name, raw(place), column.type)
+    names, kinds, sqls = zip(*found, strict=True) if found else ((), (), ())
+    plain = len(names) == len(schema.names) and all(sql == raw(place) for place, sql in enumerate(sqls))
+    return names, kinds, () if plain else sqls
+
+
+def _as_text(kind: pa.DataType) -> str:
+    """Write the SQL type of a nested column with text in the place of every value."""
+    if pa.types.is_list(kind):
+        return f"{_as_text(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        fields = (kind.field(at) for at in range(kind.num_fields))
+        return f"STRUCT({', '.join(f'{identifier(field.name)} {_as_text(field.type)}' for field in fields)})"
+    return TEXT
+
+
+def _kind(kind: pa.DataType) -> str:
+    known = (
+        (pa.types.is_map, "map"),
+        (pa.types.is_boolean, "flag"),
+        (pa.types.is_temporal, "time"),
+        (pa.types.is_integer, "number"),
+        (pa.types.is_floating, "number"),
+        (pa.types.is_decimal, "number"),
+        (pa.types.is_list, "list"),
+    )
+    return next((name for test, name in known if test(kind)), "text")
 
 
 def said(error: duckdb.Error) -> str:
@@ -216,10 +268,31 @@ def said(error: duckdb.Error) -> str:
     return str(error).splitlines()[0][:160]
 
 
+def _write_rows(
+    read: Iterable[tuple[int, Sequence[str | None]] | damaged.BadRow], places: Sequence[int], to: Path, bad_to: Path
+) -> tuple[int, int]:
+    """Write rows read one by one, the good and the bad apart, and return how many there are of each."""
+    good_schema = pa.schema([(raw(place), pa.string()) for place in places] + [("n", pa.int64())])
+    bad_schema = pa.schema([("row", pa.int64())] + [(n, pa.string()) for n in ("value", "code", "reason")])
+    good = bad = 0
+    with pq.ParquetWriter(to, good_schema) as kept, pq.ParquetWriter(bad_to, bad_schema) as refused:
+        for batch in _batches(read):
+            rejected = [r for r in batch if isinstance(r, damaged.BadRow)]
+            rows = [r for r in batch if not isinstance(r, damaged.BadRow)]
+            fields = [pa.array([f[place] for _, f in rows], pa.string()) for place in places]
+            numbers = pa.array([n for n, _ in rows], pa.int64())
+            kept.write_table(pa.table([*fields, numbers], schema=good_schema))
+            columns = [[getattr(r, name) for r in rejected] for name in bad_schema.names]
+            arrays = [pa.array(c, t) for c, t in zip(columns, bad_schema.types, strict=True)]
+            refused.write_table(pa.table(arrays, schema=bad_schema))
+            good, bad = good + len(rows), bad + len(rejected)
+    return good, bad
+
+
 def _batches(
-    rows: Iterable[tuple[int, list[str]] | damaged.BadRow],
-) -> Iterator[list[tuple[int, list[str]] | damaged.BadRow]]:
-    batch: list[tuple[int, list[str]] | damaged.BadRow] = []
+    rows: Iterable[tuple[int, Sequence[str | None]] | damaged.BadRow],
+) -> Iterator[list[tuple[int, Sequence[str | None]] | damaged.BadRow]]:
+    batch: list[tuple[int, Sequence[str | None]] | damaged.BadRow] = []
     for row in rows:
         batch.append(row)
         if len(batch) == BATCH_ROWS:

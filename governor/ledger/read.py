@@ -16,15 +16,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from governor import tables
+from governor import money, tables
 from governor.evidence import digest_bytes, digest_file, parse_canonical
 from governor.ledger import contract
-from governor.ledger.manifest import RESTORE, SNAPSHOT_FILES, manifest_problems, receipt_problems
+from governor.ledger.manifest import COSTS, PLACE, RESTORE, SNAPSHOT_FILES, manifest_problems, receipt_problems
 from governor.model import Position, Problem, Refused
 
 FIRST_SEEN = ("fingerprint", "first_seen")
 LISTED = 10  # runs named in a message
-NOTICES = ("rounded_double", "numeric_ids", "duplicate_tag_keys", "no_fx_rate")  # gaps that are told, and hide nothing
+NOTICES = (  # gaps that are told, and hide nothing
+    "rounded_double",
+    "numeric_ids",
+    "duplicate_tag_keys",
+    "no_fx_rate",
+    "set_aside",
+    "broken_identity",
+    "assumption",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +75,19 @@ class Run:
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a table, or some of its columns, after comparing the file with the manifest."""
+        found = pq.read_table(self.path(name), columns=None if columns is None else list(columns))
+        return found.cast(pa.schema([column.with_nullable(True) for column in found.schema]))  # one schema for all runs
+
+    def path(self, name: str) -> Path:
+        """Find the file of a table, after comparing it with the manifest."""
         output = self._named("outputs", name)
         path = self.folder / f"{name}.parquet"
         self._check(path, output["sha256"])
-        found = pq.read_table(path, columns=None if columns is None else list(columns))
-        return found.cast(pa.schema([column.with_nullable(True) for column in found.schema]))  # one schema for all runs
+        return path
+
+    def holds(self, name: str) -> bool:
+        """Tell whether the run has a table: one that an earlier governor committed lacks those that came later."""
+        return name in self.manifest["outputs"]
 
     def rows(self, name: str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Read a table as Python rows; DECIMAL is Decimal, NULL is None."""
@@ -86,6 +102,16 @@ class Run:
         for name, path in paths.items():
             self._check(path, snapshot[name])
         return SnapshotFiles(source, **paths)
+
+    def periods(self) -> list[dict[str, Any]]:
+        """List the billing periods of each source, a row a currency: source, billing_period, currency, rows and costs."""
+        if self.manifest["schema"] == 1:
+            return [row for row in self.rows("totals", (*PLACE, *COSTS)) if row["billing_period"] and row["currency"]]
+        return [
+            {"source": source, **period, **{name: money.parse(period[name]) for name in COSTS[1:]}}
+            for source, snapshot in self.manifest["snapshots"].items()
+            for period in snapshot["periods"]
+        ]
 
     def _named(self, part: str, name: str) -> Any:
         if name in self.manifest[part]:

@@ -32,7 +32,8 @@ WHOLE_FILES = {
     "header.csv": (body(), "governor.yaml:7:5 B023 holds no charge: header.csv has a header only"),
     "page.csv": (b"<!DOCTYPE html><html>sign in</html>", "page.csv B005 holds HTML or XML"),
     "bom_page.csv": (b"\xef\xbb\xbf\n <html>", "bom_page.csv B005 holds HTML or XML"),
-    "bill.csv": (b'{"BilledCost": 1}', "bill.csv B005 holds JSON"),
+    "bill.csv": (b'{"BilledCost": 1}', "bill.csv B005 is named .csv and holds json"),
+    "list.json": (b'[{"BilledCost": 1}]', "list.json B005 holds one JSON array; a bill as JSON has one object a line"),
     "wide.csv": ("BilledCost,x\n1,2\n".encode("utf-16"), "wide.csv B005 holds UTF-16 text; save it as UTF-8"),
     "blob.csv": (b"BilledCost\x00\x01\x02", "blob.csv B005 holds binary data"),
     "latin.csv": ("Größe,BilledCost\n1,2\n".encode("latin-1"), "latin.csv:1:1 B009 isn't UTF-8 text"),
@@ -46,7 +47,6 @@ WHOLE_FILES = {
     "cut.parquet": (b"PAR1" + b"x" * 50, "cut.parquet B010 is no readable Parquet file"),
     "words.csv": (b"hello world\n", "words.csv:1:1 B013 isn't a FOCUS file: 0 of its 1 columns have FOCUS names"),
     "endless.csv": (b"a" * (files.HEADER_BYTES_MAX + 10), "endless.csv:1:1 B011 has no line of column names"),
-    "usage.csv": (b"lineItem/UsageAccountId,lineItem/UnblendedCost\n1,2\n", "it looks like an AWS Cost and Usage Report"),
     "typo.csv": (HEADER.replace("BilledCost", "BiledCost").replace("EffectiveCost", "Effective").encode() + b"\n", "'BiledCost' is close to BilledCost"),
     "quote.csv": (body(GOOD, '1,"1,1', GOOD, GOOD), "quote.csv:3:1 B024 row 2: a quote isn't closed; the rows in lines 3 to 4 can't be told apart"),
 }  # fmt: skip

@@ -3,9 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+from governor.model import Position, Problem, Refused
 from governor.sources.billing import focus
-from governor.sources.billing.layout import Layout
+from governor.sources.billing.layout import Asked, Layout
 
-# (header, names of wanted x_ columns, file) -> layout, or Refused
-FORMATS: Mapping[str, Callable[[Sequence[str], frozenset[str], str], Layout]] = {"focus": focus.read_header}
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format. `recognise` says by which columns a header is of it ('' where it isn't); `read_header` reads it."""
+
+    title: str
+    recognise: Callable[[Sequence[str]], str]
+    read_header: Callable[[Sequence[str], Asked], Layout]
+
+
+# In the order in which a header is tried; `columns` is never guessed: it is what its mapping says.
+FORMATS: Mapping[str, Format] = {
+    "focus": Format("FOCUS", focus.recognise, focus.read_header),
+}
+
+
+def read_header(format_: str, header: Sequence[str], asked: Asked) -> Layout:
+    """Turn a header into a layout, by the named format, or by what it looks like. Raises Refused, naming the file."""
+    looks = next(((name, why) for name, one in FORMATS.items() if (why := one.recognise(header))), None)
+    if format_ != "auto":
+        if looks and looks[0] != format_ and not FORMATS[format_].recognise(header) and format_ != "columns":
+            other = FORMATS[looks[0]].title
+            what = f"isn't {FORMATS[format_].title}: it looks like {other} ({looks[1]})"
+            mend = f"set `format: {looks[0]}`, or leave `format` out"
+            raise Refused(Problem(Position(asked.file, 1, 1), "B013", what, mend))
+        return FORMATS[format_].read_header(header, asked)
+    if looks is None:
+        known = ", ".join(one.title for one in FORMATS.values())
+        what = f"has {len(header)} columns and is none of the formats that are told from their columns: {known}"
+        mend = "is the first line the column names? For any other CSV use `format: columns` with a mapping"
+        raise Refused(Problem(Position(asked.file, 1, 1), "B026", what, mend))
+    return FORMATS[looks[0]].read_header(header, asked)

@@ -12,6 +12,7 @@ import glob
 import gzip
 import io
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from governor.model import Position, Problem, Refused
 
-DATA = (".csv", ".parquet", ".gz")
+DATA = (".csv", ".parquet", ".gz", ".json", ".jsonl", ".ndjson")
 HEADER_BYTES_MAX = 1 << 20
 UNPACKED_RATIO_MAX = 200  # a bill's CSV shrinks to a twelfth; a bomb to a thousandth
 UNPACKED_FREE_BYTES = 64 << 20  # below this size the ratio doesn't matter
@@ -39,7 +40,15 @@ _MAGIC = (
     (b"\xff\xfe", "UTF-16 text"),
     (b"\xfe\xff", "UTF-16 text"),
 )
-_NAMED = {".csv": "csv", ".parquet": "parquet", ".gz": "gzip"}
+_NAMED = {
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".gz": "gzip",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+}
+_BESIDE = re.compile(r"manifest|metadata|schema", re.IGNORECASE)  # JSON that tells of a bill and isn't one
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ def find(path: str, root: Path, position: Position) -> Found:
             problem = _unusable(entry, inside, root)
             if problem:
                 problems.append(problem)
-            elif inside and (entry.name.startswith((".", "_")) or not entry.name.lower().endswith(DATA)):
+            elif inside and _beside(entry.name):
                 ignored.append(shown(entry, root))
             else:
                 files.append(entry)
@@ -98,6 +107,16 @@ def find(path: str, root: Path, position: Position) -> Found:
         mend = f"data files end in {', '.join(DATA)}"
         raise Refused(Problem(position, "B001", f"there is no data file in {path!r}{beside}", mend))
     return Found(tuple(sorted(set(files), key=lambda p: shown(p, root))), tuple(sorted(set(ignored))))
+
+
+def _beside(name: str) -> bool:
+    """Whether a file of a folder isn't data, by its name."""
+    lower = name.lower()
+    return (
+        name.startswith((".", "_"))
+        or not lower.endswith(DATA)
+        or bool(lower.endswith(".json") and _BESIDE.search(lower))
+    )
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -134,9 +153,9 @@ def _unusable(path: Path, inside: Path | None, root: Path) -> Problem | None:
 
 
 def kind(path: Path, name: str, *, packed: bool = False) -> str:
-    """Tell `csv`, `parquet` or `gzip` by the first bytes. Raises Refused for anything else, or a name that lies.
+    """Tell `csv`, `json` (lines), `parquet` or `gzip` by the first bytes.
 
-    A `packed` file's name says nothing about what was in it.
+    Raises Refused for anything else, or a name that lies. A `packed` file's name says nothing about what was in it.
     """
     position = Position(name)
     with path.open("rb") as file:
@@ -147,12 +166,14 @@ def kind(path: Path, name: str, *, packed: bool = False) -> str:
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if found == "csv" and text[:1] == b"<":
         found = "HTML or XML, perhaps the page of a sign-in"
-    elif found == "csv" and text[:1] in (b"{", b"["):
-        found = "JSON"
+    elif found == "csv" and text[:1] == b"{":
+        found = "json"
+    elif found == "csv" and text[:1] == b"[":
+        found = "one JSON array; a bill as JSON has one object a line"
     elif found == "csv" and b"\x00" in start:
         found = "binary data"
     if found not in _NAMED.values():
-        mend = "save it as UTF-8" if found.startswith("UTF-16") else "deliver CSV, CSV.gz or Parquet"
+        mend = "save it as UTF-8" if found.startswith("UTF-16") else "deliver CSV, CSV.gz, JSON lines or Parquet"
         raise Refused(Problem(position, "B005", f"holds {found}", mend))
     suffix = Path(name).suffix.lower()
     if not packed and _NAMED.get(suffix, found) != found:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from governor.model import Position, Problem, Refused
-from governor.sources.billing.layout import Layout, fold, raw
+from governor.sources.billing.layout import Asked, Layout, fold, raw
 from governor.tables import FOCUS
 
 # Older and other spellings, after the right one: earlier FOCUS versions, Oracle's exports, early converters.
@@ -67,31 +67,31 @@ CAME_WITH = (
 # 1.0-preview's names, and what replaced them: a file with the old name and without the new one is a preview file.
 PREVIEW = {"ChargeSubcategory": "ChargeClass", "UsageQuantity": "ConsumedQuantity", "UsageUnit": "ConsumedUnit"}
 
-OTHER_FORMATS = (  # a column that gives another export away
-    ("lineitem/usageaccountid", "an AWS Cost and Usage Report"),
-    ("lineitemusageaccountid", "an AWS Cost and Usage Report"),
-    ("metercategory", "an Azure cost details export"),
-    ("costtype", "a Google Cloud billing export"),
-    ("cost/mycost", "an Oracle cost report"),
-)
-
 _KNOWN = {fold(column.note): column.note for column in FOCUS} | {
     fold(alias): alias for aliases in ALIASES.values() for alias in aliases
 }
 _ENOUGH = 5  # a header with fewer FOCUS columns, or without a cost, is something else
 
 
-def read_header(header: Sequence[str], wanted: frozenset[str], file: str) -> Layout:
-    """Turn a header into a layout; `wanted` are our names of `x_` columns to keep. Raises Refused, naming the file."""
+def recognise(header: Sequence[str]) -> str:
+    """Say by which columns a header is FOCUS; '' where it isn't."""
+    has = {fold(name) for name in header}
+    if len(has & set(_KNOWN)) < _ENOUGH or not has & {"billedcost", "effectivecost"}:
+        return ""
+    return f"{len(has & set(_KNOWN))} of its {len(header)} columns have FOCUS names"
+
+
+def read_header(header: Sequence[str], asked: Asked) -> Layout:
+    """Turn a header into a layout. Raises Refused, naming the file."""
     folded = [fold(name) for name in header]
-    _refuse(header, folded, wanted, file)
+    _refuse(header, folded, asked.wanted, asked.file)
     place = {name: at for at, name in reversed(list(enumerate(folded)))}
     fields = {}
     for column in FOCUS:
         spellings = (column.note, *ALIASES.get(column.note, ()))
         if found := tuple(raw(place[fold(s)]) for s in spellings if fold(s) in place):
             fields[column.name] = found
-    for name in sorted(wanted):
+    for name in sorted(asked.wanted):
         if fold(name) in place and fold(name) not in _KNOWN:
             fields[name] = (raw(place[fold(name)]),)
     version, why = detect(folded)
@@ -123,14 +123,13 @@ def detect(folded: Sequence[str]) -> tuple[str, str]:
 def _refuse(header: Sequence[str], folded: Sequence[str], wanted: frozenset[str], file: str) -> None:
     position, has = Position(file, 1, 1), set(folded)
     read = (has & (set(_KNOWN) | {"tags", "allocatedtags"})) | {fold(name) for name in wanted}
-    if len(has & set(_KNOWN)) < _ENOUGH or not has & {"billedcost", "effectivecost"}:
-        looks = next((f"; it looks like {what}" for key, what in OTHER_FORMATS if key in has), "")
+    if not recognise(header):
         near = [
             f"{name[:60]!r} is close to {_KNOWN[close[0]]}"
             for name, key in zip(header, folded, strict=True)
             if key not in _KNOWN and (close := difflib.get_close_matches(key[:60], _KNOWN, 1, 0.85))
         ]
-        what = f"isn't a FOCUS file: {len(has & set(_KNOWN))} of its {len(header)} columns have FOCUS names{looks}"
+        what = f"isn't a FOCUS file: {len(has & set(_KNOWN))} of its {len(header)} columns have FOCUS names"
         mend = (
             "; ".join(near[:3]) or "the first line must hold the column names, such as BilledCost and ChargePeriodStart"
         )

@@ -7,10 +7,64 @@ A format module (focus.py, and its neighbours) turns a header into a `Layout`. I
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from governor.sources.billing.values import Reading
+from governor.tables import TEXT
 
 MISSING = ("", "NULL", "null", "N/A")  # all four are seen in real exports, and all mean that nothing was said
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a format is asked about one file, beside its column names.
+
+    `kinds` say what each column holds, in the header's order: text, number, time, flag, map or list; a list of structs
+    is JSON text. `wanted` are our names of `x_` columns to keep, `options` and `columns` what governor.yaml says of the
+    source.
+    """
+
+    file: str
+    kinds: Sequence[str] = ()
+    wanted: frozenset[str] = frozenset()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A column of the format's own: read as exactly as ours, for `derived`, and not kept.
+
+    `sql` is over the raw columns. A `type` of MONEY makes an unreadable amount reject its row. `read`, where given,
+    reads each distinct text once, instead of the reading that belongs to the type.
+    """
+
+    sql: str
+    type: str = TEXT
+    read: Callable[[str], Reading] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Also:
+    """A second charge out of the same row, such as the credit that came inside it.
+
+    Made where `where` holds; it is the row's charge but for the columns in `derived`. Both are SQL over {name}s.
+    """
+
+    where: str
+    derived: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An amount that must be zero for each `key`, by the provider's own rules. Both are SQL over {name}s."""
+
+    name: str
+    key: str
+    amount: str
+    where: str = "TRUE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +72,13 @@ class Layout:
     """How the files with one header are read.
 
     `fields` holds, for each of our columns, SQL over the raw columns c0, c1, …: the first expression that isn't missing
-    counts. The engine finds out the type of each and normalises it; a layout never converts. `tags` is the raw tags as
-    text, map or list of structs, and `allocated_tags` what overrides them; None where the file has no such column.
-    `read` are the header's places that are needed.
+    counts. The engine finds out the type of each and normalises it; a layout never converts. `derived` holds columns of
+    ours that are computed instead: SQL over {name}s of `own` columns and of fields, each already read. Amounts in it
+    are exact decimals that may be added, subtracted and chosen, and are NULL where the row says nothing.
+
+    `tags` is the raw tags as text, map or list of structs, and `allocated_tags` what overrides them; None where the
+    file has no such column. `aside` names rows that are no charges, such as copies: reason -> condition over raw
+    columns. They are counted and added up apart. `identities` are checked, and what breaks them is said with its money.
     """
 
     version: str
@@ -28,13 +86,32 @@ class Layout:
     fields: Mapping[str, tuple[str, ...]]
     tags: str | None = None
     allocated_tags: str | None = None
+    format: str = "FOCUS"
+    own: Mapping[str, Own] = field(default_factory=dict)
+    derived: Mapping[str, str] = field(default_factory=dict)
+    also: tuple[Also, ...] = ()
+    aside: Mapping[str, str] = field(default_factory=dict)
+    identities: tuple[Identity, ...] = ()
+    # (reason, detail): what a reader of the totals must know of this file. `assumption`: told, and hides nothing; any
+    # reason that isn't among the ledger's NOTICES makes the run incomplete.
+    notices: tuple[tuple[str, str], ...] = ()
 
     @property
     def read(self) -> tuple[int, ...]:
         """The places of the raw columns that any expression names."""
-        texts = [text for expressions in self.fields.values() for text in expressions]
-        texts += [text for text in (self.tags, self.allocated_tags) if text]
+        texts = (*self.texts, *self.aside.values())
         return tuple(sorted({int(n) for text in texts for n in re.findall(r"\bc(\d+)\b", text)}))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every expression over raw columns whose type matters."""
+        texts = [text for expressions in self.fields.values() for text in expressions]
+        texts += [own.sql for own in self.own.values()]
+        return (*texts, *(text for text in (self.tags, self.allocated_tags) if text))
+
+    def holds(self, name: str) -> bool:
+        """Whether a column of ours has anything to come from."""
+        return name in self.fields or name in self.derived
 
 
 def raw(place: int) -> str:
