@@ -250,10 +250,42 @@ def _billing(node: Node, root: Path, found: list[Problem]) -> tuple[BillingSourc
             found.append(Problem(path.position, "C008", "addresses are not read by this version", mend))
         settings["path"] = str(_below(root, settings["path"]))
         settings["defaults"] = dict(_defaults(entry, found))
+        found += _mapping(entry, settings)
         settings["tie_out"] = _tie_out(settings.get("tie_out", {}))
         settings.setdefault("format", "auto")
         sources[settings["name"]] = BillingSource(position=entry.position, **settings)
     return tuple(sources.values())
+
+
+def _mapping(source: Node, settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """Say what is wrong with the mapping of a source of the format columns."""
+    entry, mapped = source.get("columns"), settings.get("format") == "columns"
+    if entry is None or not mapped:
+        if mapped:
+            mend = "add `columns: {BilledCost: …, ChargePeriodStart: …}`: which column of the file feeds which of FOCUS"
+            yield Problem(source.position, "C016", "the format columns has no mapping", mend)
+        elif entry is not None:
+            yield Problem(place(entry), "C016", "a mapping is given for another format", "set `format: columns`")
+        return
+    names = [column.note for column in tables.FOCUS]
+    for name, value in entry.entries().items():
+        if name not in (*names, "Tags") and not name.startswith(("Tags.", "x_")):
+            mend = (
+                did_you_mean(name, [*names, "Tags"]) or "use a FOCUS column, Tags.<key>, or a name that begins with x_"
+            )
+            yield Problem(place(value), "C017", f"FOCUS has no column {short(name)}", mend)
+    said = {*entry.entries(), *settings["defaults"]}
+    for asked, what, mend in (
+        ({"BilledCost", "EffectiveCost"}, "the mapping names no cost", "map BilledCost or EffectiveCost"),
+        ({"ChargePeriodStart"}, "the mapping doesn't say when a charge was", "map ChargePeriodStart to a day or month"),
+        (
+            {"BillingCurrency"},
+            "the mapping doesn't say the currency",
+            "map BillingCurrency, or set `defaults: {BillingCurrency: EUR}`",
+        ),
+    ):
+        if not said & asked:
+            yield Problem(place(entry), "C018", what, mend)
 
 
 def _tie_out(settings: Mapping[str, Any]) -> TieOut:

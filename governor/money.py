@@ -11,6 +11,12 @@ DIGITS = 38  # what a DECIMAL holds
 SCALE = 24  # fractional digits of a charge: ten decades below a cent's cent, fourteen digits before the point
 EXACT = Context(prec=400)  # wide enough that no sum or product here is ever rounded
 
+# ISO 4217: the currencies whose minor unit is not a hundredth.
+_DIGITS: Mapping[int, str] = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
 _PLAIN = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")  # \d would also match other scripts
 
 
@@ -40,6 +46,15 @@ def decimals(value: Decimal) -> int:
     """
     exponent = EXACT.normalize(value).as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def minor_digits(currency: str) -> int:
+    """Say how many decimals an amount of a currency has on an invoice and in a ledger.
+
+    >>> minor_digits("USD"), minor_digits("JPY"), minor_digits("KWD")
+    (2, 0, 3)
+    """
+    return next((digits for digits, codes in _DIGITS.items() if currency in codes.split()), 2)
 
 
 def text(value: Decimal) -> str:

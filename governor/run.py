@@ -25,12 +25,16 @@ from governor.engine.ingest import ingest
 from governor.evaluate import evaluate
 from governor.evaluate.checks import Context
 from governor.ledger.commit import Staging, commit, stage
-from governor.ledger.read import Run, SnapshotFiles, first_seen
+from governor.ledger.read import NOTICES, Run, SnapshotFiles, first_seen
+from governor.ledger.restatement import restate
 from governor.model import Delivery, Gap, PolicySet, Position, Problem, Refused
 from governor.policy.compile import Compiler
 from governor.policy.load import load_policies
 from governor.policy.plan import Plan, plan
+from governor.reconcile import reconcile
 from governor.score import score
+from governor.sources.invoices import Invoices
+from governor.sources.invoices import read_all as read_invoices
 from governor.sources.registers import Registers, boundaries, read_all, valid_on
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much (0: not known)
@@ -55,6 +59,7 @@ class Prepared:
     config: Config
     registers: Registers
     plan: Plan
+    invoices: Invoices
 
     @property
     def keys(self) -> dict[str, str]:
@@ -80,24 +85,32 @@ def run(config: Config, options: Options) -> Outcome:
     with stage(config.ledger) as staging:
         deliveries, refused = ingest_all(prepared, staging.folder, options)
         gaps = [gap for delivery in deliveries for gap in delivery.gaps] + [_refusal_gap(p) for p in refused]
+        snapshots = [SnapshotFiles(d.source, d.charges, d.tag_sets, d.rejects) for d in deliveries]
         read = [delivery.charges.parent for delivery in deliveries]
+        read += [config.ledger / "runs", config.ledger / "snapshots"]  # what this run is compared with
         with open_engine(
             work=staging.folder, read=read, threads=options.threads, memory_mb=options.memory_mb
         ) as engine:
             earlier = first_seen(config.ledger)
             gaps += judge(engine, prepared, deliveries, options, earlier)
             options.progress("writing the run", 0, 0)
-            files = write(engine, prepared, gaps, staging.folder, options)
-        committed = _commit(staging, prepared, deliveries, files, gaps, options)
+            build(engine, prepared, gaps, options)
+            follows = restate(engine, config.ledger, snapshots)
+            files = outputs.export(engine, staging.folder)
+        committed = _commit(staging, prepared, deliveries, snapshots, files, gaps, options, follows)
     return Outcome(committed, tuple(gaps), tuple(refused))
 
 
 def prepare(config: Config) -> Prepared:
     """Read registers and policies and check them against each other. Raises Refused with every problem found."""
     problems: list[Problem] = []
-    registers, policies = Registers({}), PolicySet()
+    registers, policies, invoices = Registers({}), PolicySet(), Invoices()
     try:
         registers = read_all(config.registers)
+    except Refused as refused:
+        problems.extend(refused.problems)
+    try:
+        invoices = read_invoices(config.invoices, config.root)
     except Refused as refused:
         problems.extend(refused.problems)
     try:
@@ -108,7 +121,8 @@ def prepare(config: Config) -> Prepared:
         raise Refused(*problems)
     joined = {name: t for name, t in registers.tables.items() if name not in NOT_JOINED}
     keys = {name: t.key for name, t in joined.items()}
-    return Prepared(config, registers, plan(policies, {name: t.columns for name, t in joined.items()}, keys))
+    plan_ = plan(policies, {name: t.columns for name, t in joined.items()}, keys)
+    return Prepared(config, registers, plan_, invoices)
 
 
 def ingest_all(prepared: Prepared, folder: Path, options: Options) -> tuple[list[Delivery], list[Problem]]:
@@ -175,6 +189,9 @@ def judge(
     gaps = [*unread_gaps(plan_, missing), *evaluate(engine, plan_, context)]
     options.progress("scoring", 0, 0)
     outputs.load_rejects(engine, deliveries)
+    options.progress("tying out the invoices", 0, 0)
+    terms = {source.name: source.tie_out for source in prepared.config.billing}
+    reconcile(engine, prepared.invoices, terms, deliveries, NOTICES)
     reads = frozenset[str]().union(*(a.reads for a in plan_.allocation))
     blind = sorted(source for source, columns_ in missing.items() if reads & columns_)
     rates = _rates(engine, registers, prepared.config.reporting_currency)
@@ -231,30 +248,35 @@ def _no_rate(
             yield Gap("fx_rates", currency, "no_fx_rate", detail, currency=currency)
 
 
-def write(engine: Engine, prepared: Prepared, gaps: Sequence[Gap], folder: Path, options: Options) -> dict[str, Path]:
-    """Write every table of the run's contract as Parquet below `folder`."""
+def build(engine: Engine, prepared: Prepared, gaps: Sequence[Gap], options: Options) -> None:
+    """Bring every table of the run into the shape of its contract, but for what compares it with earlier runs."""
     outputs.load_gaps(engine, gaps)
     outputs.load_policies(engine, prepared.plan.policies, prepared.config.root)
     outputs.load_register_tables(engine, prepared.registers)
     outputs.load_waivers(engine, prepared.plan.policies.waivers, options.as_of)
     outputs.build(engine, prepared.plan)
-    return outputs.export(engine, folder)
 
 
 def _commit(
     staging: Staging,
     prepared: Prepared,
     deliveries: Sequence[Delivery],
+    snapshots: Sequence[SnapshotFiles],
     files: dict[str, Path],
     gaps: Sequence[Gap],
     options: Options,
+    follows: int,
 ) -> Run:
     config, compiler = prepared.config, Compiler(judged_on=cells.day_literal(options.as_of))
     return commit(
         staging,
         tables=files,
-        snapshots=[SnapshotFiles(d.source, d.charges, d.tag_sets, d.rejects) for d in deliveries],
-        inputs=[*(_delivery_input(d) for d in deliveries), *_register_inputs(prepared.registers)],
+        snapshots=snapshots,
+        inputs=[
+            *(_delivery_input(d) for d in deliveries),
+            *_register_inputs(prepared.registers),
+            *_invoice_inputs(prepared.invoices),
+        ],
         policies=[{"id": p.id, "kind": type(p).__name__, "digest": p.digest} for p in prepared.plan.policies.all()],
         parameters={
             "organization": config.organization,
@@ -270,6 +292,7 @@ def _commit(
         gaps=len(gaps),
         engine={"governor": __version__, **versions()},
         committed_at=options.committed_at,
+        follows=follows,
     )
 
 
@@ -293,6 +316,15 @@ def _register_inputs(registers: Registers) -> Iterator[dict[str, Any]]:
         file = {"path": table.shown, "bytes": size, "sha256": table.digest, "rows": len(table.rows)}
         file |= {"rejected": 0, "version": ""}
         yield {"kind": "register", "source": name, "format": "csv", "version": "", "why": "", "files": [file]}
+
+
+def _invoice_inputs(invoices: Invoices) -> Iterator[dict[str, Any]]:
+    for given in invoices.inputs:
+        names = ("path", "bytes", "sha256", "rows")
+        files = [{n: getattr(f, n) for n in names} | {"rejected": 0, "version": ""} for f in given.files]
+        why = f"invoices of {given.source}" if given.source else ""
+        named = {"kind": "invoices", "source": given.name, "format": given.format}
+        yield named | {"version": "", "why": why, "files": files}
 
 
 def _refusal_gap(problem: Problem) -> Gap:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from governor.money import DIGITS, SCALE
 
-VERSION = 1  # of these contracts; raised when one changes
+VERSION = 2  # of these contracts; raised when one changes
 
 TEXT, MONEY, COUNT, TIME, DAY, FLAG = "VARCHAR", f"DECIMAL({DIGITS},{SCALE})", "BIGINT", "TIMESTAMP", "DATE", "BOOLEAN"
 TAGS = "MAP(VARCHAR, VARCHAR)"
@@ -82,6 +82,7 @@ FOCUS = (
     _focus("CommitmentDiscountStatus", cell=True),
     _focus("CommitmentDiscountType", cell=True, asked=True),
     _focus("CapacityReservationStatus", cell=True, asked=True),
+    _focus("CapacityReservationId"),
     _focus("AllocatedMethodId", cell=True, asked=True),
     _focus("AllocatedResourceId", cell=True, asked=True),
     _focus("AllocatedResourceName", core=False),
@@ -89,7 +90,6 @@ FOCUS = (
     _focus("AvailabilityZone", core=False),
     _focus("BillingAccountType", core=False),
     _focus("SubAccountType", core=False),
-    _focus("CapacityReservationId", core=False),
     _focus("CommitmentDiscountName", core=False),
     _focus("CommitmentDiscountCategory", core=False),
     _focus("CommitmentDiscountQuantity", MONEY, core=False),
@@ -366,6 +366,34 @@ WAIVERS = (
     Column("cost", MONEY, "the money it hides", required=True),
 )
 
+# restatements: what this delivery changed, against the latest earlier run that held the same source and billing period.
+# A `period` row says what became of a period, in totals; its `line` rows, only where something differs, are a finer
+# view of the same money, so the two levels are never added. before + restated + moved = after; restated is the rest.
+RESTATEMENTS = (
+    Column("source", TEXT, required=True),
+    Column("billing_period", TEXT, required=True),
+    Column("currency", TEXT, required=True),
+    Column("level", TEXT, "period | line", required=True),
+    Column("kind", TEXT, "first | restated | reassigned | unchanged | not_delivered, of the period", required=True),
+    Column("late", FLAG, "first or restated, though the source had delivered a later period already", required=True),
+    Column("replaced_run", COUNT, "the run that held the period until now; NULL: none did"),
+    Column("correction", FLAG, "ChargeClass Correction; NULL on periods"),
+    Column("charge_period", TEXT, "of corrections: the month they belong to, or `YYYY-MM to YYYY-MM`"),
+    Column("sub_account_id", TEXT, "NULL on periods"),
+    Column("service_name", TEXT, "NULL on periods"),
+    Column("cost_center", TEXT, "who pays directly; NULL on periods, and for pools and what nobody pays"),
+    Column("rows_before", COUNT, "NULL: never delivered before"),
+    Column("rows_after", COUNT, "NULL: not in this delivery"),
+    Column("billed_before", MONEY),
+    Column("billed_after", MONEY),
+    Column("effective_before", MONEY),
+    Column("effective_after", MONEY),
+    Column("billed_moved", MONEY, "of the difference: equal charges that the policies or registers gave to another"),
+    Column("effective_moved", MONEY),
+    Column("rows_new", COUNT, "charges that the former delivery didn't hold; NULL on lines, or it is no longer kept"),
+    Column("rows_gone", COUNT, "charges of the former delivery that this one doesn't hold"),
+)
+
 # registers as they were: the cost centers with what a journal needs, the accounts with what a report shows.
 REGISTER_COST_CENTERS = (
     Column("id", TEXT, required=True),
@@ -389,6 +417,78 @@ REGISTER_ACCOUNTS = (
     Column("valid_to", DAY, "inclusive; NULL: for ever"),
 )
 
+# tie_out: every invoice against the charges that carry its id, and every charge that no invoice covers: the sum of
+# `billed` over a currency is the bill. residual = invoiced - billed = tax + credits + marketplace + not_yet_invoiced +
+# rounding + unexplained, exactly. NULL amounts: there is no invoice to compare with.
+TIE_OUT = (
+    Column("source", TEXT, "'': an invoice that no source has charges of; several are joined by `, `", required=True),
+    Column("issuer", TEXT, "InvoiceIssuerName"),
+    Column("invoice_id", TEXT, "NULL: charges without an InvoiceId"),
+    Column("billing_account_id", TEXT, "NULL: none or several"),
+    Column("currency", TEXT, required=True),
+    Column("billing_periods", TEXT, "YYYY-MM, joined by `, `; '': nothing says which", required=True),
+    Column("invoice_status", TEXT, "Issued | Open | Voided; NULL: in no invoices input"),
+    Column("issued_on", DAY, "where the invoice says so"),
+    Column("status", TEXT, "tied within_tolerance not_tied not_invoiced no_charges not_checked unknown", required=True),
+    Column("rows", COUNT, "charges", required=True),
+    Column("invoiced", MONEY, "the payable amount"),
+    Column("billed", MONEY, "sum of BilledCost", required=True),
+    Column("residual", MONEY, "invoiced less billed"),
+    Column("tax", MONEY, "the invoice's tax less that of the charges"),
+    Column("credits", MONEY, "the invoice's credits less those of the charges"),
+    Column("marketplace", MONEY, "charges of another issuer or seller that stand on one side only"),
+    Column("not_yet_invoiced", MONEY, "charges without an InvoiceId of the invoice's account and period"),
+    Column("rounding", MONEY, "what rounding the invoice's lines to its minor unit can explain"),
+    Column("unexplained", MONEY),
+    Column("tolerance", MONEY, "what the residual may be"),
+    Column("accepted", TEXT, "reasons that the source accepts, joined by `, `"),
+    Column("detail", TEXT, "why it is unknown, or which near miss was seen"),
+)
+
+# bridge: from billed to effective cost, line by line in the order of `position`: the lines between add up to the
+# difference exactly. `prepaid_drawdown` stands below the line: used and unused, less what was purchased.
+BRIDGE = (
+    Column("source", TEXT, required=True),
+    Column("billing_period", TEXT, required=True),
+    Column("currency", TEXT, required=True),
+    Column("position", COUNT, required=True),
+    Column("line", TEXT, "billed | purchases | used | unused | other | effective | prepaid_drawdown", required=True),
+    Column("charge_category", TEXT, "on the lines `other`"),
+    Column(
+        "rows",
+        COUNT,
+        "charges whose billed and effective cost differ; all of them on the first and last line",
+        required=True,
+    ),
+    Column("amount", MONEY, required=True),
+)
+
+# commitments: what each commitment discount or capacity reservation cost and gave in a period, and whether the
+# identities of the specification hold: the three columns after `broken` are zero.
+COMMITMENTS = (
+    Column("source", TEXT, required=True),
+    Column("billing_period", TEXT, required=True),
+    Column("currency", TEXT, required=True),
+    Column("kind", TEXT, "commitment | capacity", required=True),
+    Column("id", TEXT, required=True),
+    Column("rows", COUNT, required=True),
+    Column("purchased", MONEY, "BilledCost of its Purchase rows", required=True),
+    Column("used", MONEY, "EffectiveCost of its rows with status Used", required=True),
+    Column("unused", MONEY, "EffectiveCost of its rows with status Unused", required=True),
+    Column("usage", MONEY, "EffectiveCost of its Usage rows", required=True),
+    Column(
+        "drawdown",
+        MONEY,
+        "used + unused, less what is billed for them and for purchases: paid in another period",
+        required=True,
+    ),
+    Column("utilisation", TEXT, "percentage: used of used + unused; NULL of nothing"),
+    Column("broken", TEXT, "which identities don't hold: status, purchase, unused; NULL: all hold"),
+    Column("status_difference", MONEY, "usage - used - unused", required=True),
+    Column("purchase_effective", MONEY, "EffectiveCost of Purchase rows, without signs", required=True),
+    Column("unused_billed", MONEY, "BilledCost of Unused rows, without signs; not of capacity", required=True),
+)
+
 # The tables of a run folder, by file name (`NAME.parquet`). Rows are sorted by all columns from left to right unless a
 # table says otherwise, NULL first, so that the same content is the same bytes. Cells are sorted by `cell`, findings by
 # fingerprint, verdict, source, waiver and currency.
@@ -404,8 +504,12 @@ RUN = {
     "rejects": REJECTS,
     "policies": POLICIES,
     "waivers": WAIVERS,
+    "restatements": RESTATEMENTS,
     "register_cost_centers": REGISTER_COST_CENTERS,
     "register_accounts": REGISTER_ACCOUNTS,
+    "tie_out": TIE_OUT,
+    "bridge": BRIDGE,
+    "commitments": COMMITMENTS,
 }
 
 

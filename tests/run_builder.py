@@ -23,7 +23,8 @@ from governor import tables
 from governor.ledger.commit import commit, stage
 from governor.ledger.contract import arrow_schema
 from governor.ledger.read import RunInfo, SnapshotFiles
-from tests.run_figures import Row, allocate, group_by, scores, statements, total, totals
+from tests import run_reconciliation
+from tests.run_figures import Row, allocate, first_deliveries, group_by, scores, statements, total, totals
 
 DEFAULT_PARAMETERS = {
     "organization": "Acme", "reporting_currency": "USD", "as_of": "2026-06-02", "cost_basis": "effective", "gap_tolerance": 0,
@@ -165,8 +166,9 @@ def default_rows(*, hostile: bool = False) -> dict[str, list[Row]]:
     centers = _register_cost_centers(hostile)
     allocations = allocate(cells)
     findings = _findings(hostile)
+    sums = totals(cells, rejects, allocations)
     return {
-        "totals": totals(cells, rejects, allocations),
+        "totals": sums,
         "cells": cells,
         "allocations": allocations,
         "cost_centers": statements(allocations, centers),
@@ -177,8 +179,12 @@ def default_rows(*, hostile: bool = False) -> dict[str, list[Row]]:
         "rejects": rejects,
         "policies": _policies(),
         "waivers": _waivers(),
+        "restatements": first_deliveries(sums),
         "register_cost_centers": centers,
         "register_accounts": _register_accounts(),
+        "tie_out": run_reconciliation.tie_out(),
+        "bridge": run_reconciliation.bridge(),
+        "commitments": run_reconciliation.commitments(),
     }
 
 

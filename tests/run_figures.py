@@ -74,6 +74,56 @@ def totals(cells: Sequence[Row], rejects: Sequence[Row], allocations: Sequence[R
     ]  # fmt: skip
 
 
+def first_deliveries(totals_: Sequence[Row]) -> list[Row]:
+    """Say of every period that no earlier run held it."""
+    return [
+        {
+            **{name: row[name] for name in ("source", "billing_period", "currency")}, "level": "period", "kind": "first", "late": False,
+            "rows_after": row["rows"], "billed_after": row["billed_cost"], "effective_after": row["effective_cost"],
+        }
+        for row in totals_
+    ]  # fmt: skip
+
+
+def restated(**hostile: str) -> list[Row]:
+    """Say that aws restated 2026-05: one charge more in a, a correction for 2026-03, 20.00 that changed hands; and a gap."""
+    place = {"source": "aws", "billing_period": "2026-05", "currency": "USD", **hostile}
+    period = {**place, "level": "period", "kind": "restated", "late": True, "replaced_run": 1}
+    line = {
+        **period,
+        "level": "line",
+        "correction": False,
+        "sub_account_id": "111111111111",
+        "service_name": "AmazonEC2",
+    } | hostile
+    absent = {**period, "billing_period": "2026-04", "kind": "not_delivered", "late": False}
+    sums = ("rows_before", "rows_after", "billed_before", "billed_after", "effective_before", "effective_after")
+    moves = ("billed_moved", "effective_moved")
+    figures = [
+        (period | {"rows_new": 2, "rows_gone": 0}, (100, 102, "900", "912.40", "1000", "1007.15"), ()),
+        (line | {"cost_center": "CC-0042"}, (10, 10, "50", "47.65", "60", "57.65"), ("-20", "-20")),
+        (line | {"cost_center": "CC-0077"}, (1, 2, "5", "25", "5", "25"), ("20", "20")),
+        (
+            line
+            | {
+                "correction": True,
+                "charge_period": "2026-03",
+                "sub_account_id": "222222222222",
+                "cost_center": "CC-0077",
+            },
+            (0, 1, "0", "-5.25", "0", "-10.50"),
+            ("0", "0"),
+        ),
+        (absent, (7, None, "70", None, "70", None), ()),
+    ]
+    return [
+        row
+        | dict(zip(sums, (v if v is None or isinstance(v, int) else Decimal(v) for v in values), strict=True))
+        | dict(zip(moves, map(Decimal, moved), strict=bool(moved)))
+        for row, values, moved in figures
+    ]  # fmt: skip
+
+
 def statements(allocations: Sequence[Row], centers: Sequence[Row]) -> list[Row]:
     """Write the statements' lines."""
     register = {row["id"]: row for row in centers}

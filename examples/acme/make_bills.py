@@ -1,4 +1,4 @@
-"""Make the bills of the example organisation again: the same seeds, the same rows.
+"""Make the bills and invoices of the example organisation again: the same seeds, the same rows.
 
     python -m examples.acme.make_bills             Acme's own bills, by bench/generate.py
     python -m examples.acme.make_bills --toolkit   ExampleCorp's too, by the public package focus-data-toolkit 0.14.1
@@ -17,9 +17,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bench import catalogue as c
 from bench.catalogue import Payer
@@ -28,6 +29,7 @@ from bench.world import Account, App, Spec
 
 HERE = Path(__file__).resolve().parent
 MONTHS = ("2026-04", "2026-05")
+INVOICED = ("aws", "gcp")  # the providers whose invoices have reached us
 TOOLKIT_SEED, TOOLKIT_ROWS = 20, 700
 
 
@@ -149,10 +151,31 @@ def make_own(bills: Path) -> None:
             # One seed for the world and one for its days: the same resources are billed in both months.
             spec = replace(bill.spec, month=month, accounts=accounts, apps=apps, cost_centers=known, days_seed=number)
             truth[f"{source} {month}"] = _make_month(spec, bill, bills / source, month)
+        if source in INVOICED:
+            write_invoices(
+                bill, [truth[f"{source} {month}"] for month in MONTHS], bills.parent / f"invoices/{source}.csv"
+            )
     (bills / "truth.json").write_text(json.dumps(truth, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _make_month(spec: Spec, bill: Bill, folder: Path, month: str) -> object:
+def write_invoices(bill: Bill, months: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write what a provider asks for, as finance keeps it: a row for each invoice, issued on the third."""
+    [payer] = bill.spec.payers
+    issuer = c.PROVIDERS[payer.provider].publisher
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(
+            ["invoice_id", "issuer", "billing_account_id", "billing_period", "currency", "amount", "issue_date"]
+        )
+        for month, made in zip(MONTHS, months, strict=True):
+            year, number = map(int, month.split("-"))
+            for one in made["invoices"]:
+                amount = [one["billing_account_id"], month, one["currency"], one["amount"]]
+                writer.writerow([one["invoice_id"], issuer, *amount, f"{year}-{number + 1:02d}-03"])
+
+
+def _make_month(spec: Spec, bill: Bill, folder: Path, month: str) -> Mapping[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         printed = generate(spec, Path(scratch), bill.file_format)
         for file in sorted(Path(scratch, "data").rglob("part-*")):

@@ -25,7 +25,7 @@ COMMANDS = {
     "explain": "say why: a charge, a resource, a finding, a requirement, a cost center, a pool",
     "journal": "draft journal entries from a committed run",
     "policy": "list, validate, test, write policies",
-    "ledger": "list, show, compare and verify committed runs",
+    "ledger": "list, show, compare and verify committed runs; close billing periods",
 }
 
 

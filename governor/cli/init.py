@@ -9,7 +9,7 @@ import click
 
 @click.command("init")
 @click.argument("folder", type=click.Path(path_type=Path), default=".")
-@click.option("--bill", type=click.Path(path_type=Path), help="Your FOCUS file or folder; default: a small example.")
+@click.option("--bill", type=click.Path(path_type=Path), help="Your bill, a file or folder; default: a small example.")
 @click.option("--organization", default="My organization", show_default=True)
 def command(folder: Path, bill: Path | None, organization: str) -> None:
     """Write a starter project into FOLDER: governor.yaml, policies, and registers drawn from the bill itself."""

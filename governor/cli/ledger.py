@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from governor.cli import CLEAN, VIOLATED, printable
-from governor.cli.options import config_option, format_option, load_config, open_run
+from governor.cli import CLEAN, INCOMPLETE, VIOLATED, printable
+from governor.cli.options import config_option, format_option, load_config, open_run, run_option
+
+if TYPE_CHECKING:
+    from governor.ledger.periods import Closing, Obstacle
 
 
 @click.group("ledger")
 def command() -> None:
-    """List, show, compare and verify committed runs."""
+    """List, show, compare and verify committed runs; close billing periods."""
 
 
 @command.command("list")
@@ -23,8 +28,13 @@ def command() -> None:
 @format_option("console", "json")
 def list_(config_path: Path | None, format_: str) -> None:
     """List the committed runs, the last one last."""
+    from governor.ledger.periods import closings
     from governor.ledger.read import runs
 
+    ledger = load_config(config_path).ledger
+    closed: dict[int, list[str]] = {}
+    for closing in closings(ledger):
+        closed.setdefault(closing.run, []).append(closing.period)
     rows = [
         {
             "number": r.number,
@@ -33,8 +43,9 @@ def list_(config_path: Path | None, format_: str) -> None:
             "content": r.manifest["content"],
             "manifest": r.digest,
             "gaps": r.manifest["gaps"],
+            "closed": closed.get(r.number, []),
         }
-        for r in runs(load_config(config_path).ledger)
+        for r in runs(ledger)
     ]
     if format_ == "json":
         click.echo(json.dumps(rows, indent=2))
@@ -43,7 +54,9 @@ def list_(config_path: Path | None, format_: str) -> None:
         click.echo("no runs yet; make one with governor run", err=True)
     for row in rows:
         gaps = f"  {row['gaps']} gaps" if row["gaps"] else ""
-        click.echo(f"{row['number']:>6}  {row['committed_at']}  as of {row['as_of']}  {row['content'][:12]}{gaps}")
+        periods = f"  closed {', '.join(row['closed'])}" if row["closed"] else ""
+        line = f"{row['number']:>6}  {row['committed_at']}  as of {row['as_of']}  {row['content'][:12]}{gaps}{periods}"
+        click.echo(line)
 
 
 @command.command("show")
@@ -51,7 +64,9 @@ def list_(config_path: Path | None, format_: str) -> None:
 @config_option
 @format_option("console", "json")
 def show(ref: str, config_path: Path | None, format_: str) -> None:
-    """Show what a run was made of: its inputs, policies, parameters and tables, with their digests."""
+    """Show what a run was made of: its inputs, billing periods, policies, parameters and tables, with digests."""
+    from governor.money import text
+
     _, run = open_run(config_path, ref)
     if format_ == "json":
         click.echo(json.dumps({"manifest": run.manifest, "receipt": run.receipt}, indent=2, sort_keys=True))
@@ -64,6 +79,10 @@ def show(ref: str, config_path: Path | None, format_: str) -> None:
         for file in given["files"]:
             rejected = f", {file['rejected']} rejected" if file.get("rejected") else ""
             click.echo(printable(f"  {file['sha256'][:12]}  {file['rows']:>9} rows{rejected}  {file['path']}"))
+    click.echo("\nbilling periods")
+    for row in run.periods():
+        costs = f"billed {text(row['billed_cost'])}, effective {text(row['effective_cost'])} {row['currency']}"
+        click.echo(printable(f"  {row['source']} {row['billing_period']}: {row['rows']} rows, {costs}"))
     click.echo("\npolicies")
     for policy in manifest["policies"]:
         click.echo(f"  {policy['digest'][:12]}  {policy['kind']} {policy['id']}")
@@ -102,6 +121,80 @@ def verify(config_path: Path | None, format_: str, heads: tuple[str, ...]) -> in
     else:
         click.echo(f"the ledger is whole; its head is {head}")
     return VIOLATED if problems else CLEAN
+
+
+@command.command("close")
+@click.argument("period")
+@config_option
+@run_option
+@format_option("console", "json")
+@click.option(
+    "--not-invoiced-ok", metavar="REASON", help="Close although charges are not invoiced yet; the reason is recorded."
+)
+@click.option(
+    "--no-invoices", metavar="REASON", help="Close although sources have no invoices input; the reason is recorded."
+)
+def close(
+    period: str, config_path: Path | None, ref: str, format_: str, not_invoiced_ok: str | None, no_invoices: str | None
+) -> int:
+    """Close a billing period, YYYY-MM, on a run whose invoices are tied: for good, and with who and when.
+
+    Refused with exit 1 while an invoice of the period isn't tied or charges are not invoiced, each with its money, and
+    with exit 3 while something of it could not be seen.
+    """
+    from governor import __version__
+    from governor.ledger import periods
+
+    if not periods.PERIOD.fullmatch(period):
+        raise click.BadParameter(f"{period!r} is no billing period; write YYYY-MM", param_hint="PERIOD")
+    given = {"not_invoiced": not_invoiced_ok, "not_checked": no_invoices}
+    if empty := [kind for kind, reason in given.items() if reason is not None and not reason.strip()]:
+        raise click.BadParameter("say why: it is recorded", param_hint=_EXCUSES[empty[0]])
+    reasons = {kind: reason for kind, reason in given.items() if reason}
+    _, run = open_run(config_path, ref)
+    periods.refuse_second(periods.closings(run.ledger), period)
+    found = periods.obstacles(run, period)
+    standing = [each for each in found if each.kind not in reasons]
+    closing = None
+    if not standing:
+        excused = {kind: (reason, [each for each in found if each.kind == kind]) for kind, reason in reasons.items()}
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        closing = periods.close(run, period, excused, closed_at=now, version=__version__)
+    if format_ == "json":
+        click.echo(json.dumps(_closing(period, run.number, closing, standing), indent=2))
+    elif closing:
+        click.echo(f"{period} is closed on run {run.number}; its closing is {closing.digest}")
+    else:
+        for each in standing:
+            mend = f"; pass it over with {_EXCUSES[each.kind]} REASON" if each.kind in _EXCUSES else ""
+            click.echo(printable(f"{each.what}{mend}"))
+        click.echo(f"{period} is not closed", err=True)
+    if closing:
+        return CLEAN
+    return INCOMPLETE if any(each.kind in periods.NOT_SEEN for each in standing) else VIOLATED
+
+
+_EXCUSES = {"not_invoiced": "--not-invoiced-ok", "not_checked": "--no-invoices"}
+
+
+def _closing(period: str, run: int, closing: Closing | None, standing: Sequence[Obstacle]) -> dict[str, Any]:
+    from governor.money import text
+
+    return {
+        "period": period,
+        "run": run,
+        "closed": closing is not None,
+        "closing": closing.digest if closing else None,
+        "obstacles": [
+            {
+                "kind": each.kind,
+                "what": each.what,
+                "amount": None if each.amount is None else text(each.amount),
+                "currency": each.currency or None,
+            }
+            for each in standing
+        ],
+    }
 
 
 @command.command("diff")

@@ -11,7 +11,7 @@ from governor.cli.options import config_option, open_run, run_option, writable
 
 
 @click.command("report")
-@click.argument("name", type=click.Choice(["summary", "compliance", "chargeback"]), default="summary")
+@click.argument("name", type=click.Choice(["summary", "compliance", "chargeback", "reconciliation"]), default="summary")
 @config_option
 @run_option
 @click.option(
@@ -25,15 +25,19 @@ from governor.cli.options import config_option, open_run, run_option, writable
 def command(
     name: str, config_path: Path | None, ref: str, format_: str | None, out: Path | None, spreadsheet: bool
 ) -> None:
-    """Write a report of a committed run: summary, compliance or chargeback.
+    """Write a report of a committed run: summary, compliance, chargeback or reconciliation.
 
     The figures are read from the ledger, never computed again.
     """
-    from governor.reports import REPORTS, console, csv, html, json
+    from governor.reports import REPORTS, console, csv, html, json, reconciliation
 
     config, run = open_run(config_path, ref)
     format_ = format_ or ("console" if name == "summary" else "html")
-    if format_ == "console":
+    if name == "reconciliation" and format_ == "console":
+        console.reconciliation_lines(run, sys.stdout)
+    elif name == "reconciliation" and format_ == "json":
+        click.echo(reconciliation.as_json(run), nl=False)
+    elif format_ == "console":
         console.show(run, sys.stdout)
     elif format_ == "json":
         click.echo(json.render(run), nl=False)

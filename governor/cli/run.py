@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from governor.cli import CLEAN, INCOMPLETE, VIOLATED
+from governor.cli import CLEAN, INCOMPLETE, VIOLATED, printable
 from governor.cli.options import as_of_option, config_option, format_option, load_config, progress, writable
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def command(
     quiet: bool,
 ) -> int:
     """Read the bills, judge them by the policies, allocate every cent, commit the run and write its reports."""
+    from governor.ledger.periods import differences
     from governor.reports import csv, html, json
     from governor.run import Options, run
 
@@ -64,6 +65,8 @@ def command(
             written = [*html.render(outcome.run, folder), *csv.render(outcome.run, folder)]
     for problem in outcome.refused:
         click.echo(str(problem), err=True)
+    for difference in differences(outcome.run):
+        click.echo(printable(difference), err=True)
     if format_ == "json":
         click.echo(json.render(outcome.run), nl=False)
     elif not quiet:

@@ -9,7 +9,7 @@ from pathlib import Path
 from governor import money
 from governor.journals.entries import ControlTotals, Journal, JournalEntry, JournalLine
 from governor.journals.plain_text import encode
-from governor.journals.rounding import minor_digits
+from governor.money import minor_digits
 
 PAYEE = "governor"
 TAGS = ("run", "external_id", "entity", "component", "cost_center", "reference")

@@ -8,25 +8,10 @@ from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
 from typing import TypeVar
 
 from governor import money
-from governor.money import EXACT
+from governor.money import EXACT, minor_digits
 
-# ISO 4217: the currencies whose minor unit is not a hundredth.
-_DIGITS: Mapping[int, str] = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
-    3: "BHD IQD JOD KWD LYD OMR TND",
-    4: "CLF UYW",
-}
 Key = TypeVar("Key", str, tuple[str, str])
 Parts = dict[tuple[str, str], Decimal]  # (cost center, component) -> amount
-
-
-def minor_digits(currency: str) -> int:
-    """Say how many decimals an amount of a currency has in a ledger.
-
-    >>> minor_digits("USD"), minor_digits("JPY"), minor_digits("KWD")
-    (2, 0, 3)
-    """
-    return next((digits for digits, codes in _DIGITS.items() if currency in codes.split()), 2)
 
 
 def round_once(amount: Decimal, digits: int) -> Decimal:

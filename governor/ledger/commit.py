@@ -7,9 +7,7 @@ then is the run acknowledged.
 
 from __future__ import annotations
 
-import errno
 import os
-import pwd
 import shutil
 import socket
 import tempfile
@@ -21,15 +19,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from governor import money
 from governor.evidence import canonical, digest_bytes, digest_file, parse_canonical
 from governor.ledger import contract
+from governor.ledger.disk import READ_ONLY, sync, user, write, writing
 from governor.ledger.lock import WAIT_S, locked, try_lock
-from governor.ledger.manifest import SCHEMA, SNAPSHOT_FILES, content_digest, seal, snapshot_name
+from governor.ledger.manifest import COSTS, PLACE, SCHEMA, SNAPSHOT_FILES, content_digest, seal, snapshot_name
 from governor.ledger.read import Run, RunInfo, SnapshotFiles, file_problem, load, numbers, run_name
 from governor.model import Position, Problem, Refused
 
 STAGING = ".staging-"
-READ_ONLY = 0o444
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def stage(ledger: Path, wait_s: float = WAIT_S) -> Iterator[Staging]:
     The folder is made and its own lock is taken under the ledger's lock, so a folder that can be locked is a dead one:
     no process id has to be trusted, across containers and machines either.
     """
-    with _disk(ledger):
+    with writing(ledger):
         _make_ledger(ledger)
         with locked(ledger, wait_s):
             for folder in sorted(ledger.glob(STAGING + "*")):
@@ -74,11 +73,13 @@ def commit(  # noqa: PLR0913 - a run's evidence, each part by name
     engine: Mapping[str, Any],
     committed_at: str,
     wait_s: float = WAIT_S,
+    follows: int | None = None,
 ) -> RunInfo:
     """Commit the tables and snapshots, files below the staging folder, as the next run. They are moved, not copied.
 
     `tables` are all of `governor.tables.RUN`. What goes into the manifest is plain data without floats; money is text.
     `engine` names versions (`governor` among them), `committed_at` goes to the receipt, which no digest covers.
+    `follows` is the last run that the tables were compared with: a run of the same source since then is refused.
     Returning is the acknowledgement. Raises Refused, leaving the ledger as it was, when another process holds the lock
     for longer than `wait_s`, when a table breaks its contract, and when the disk fails.
     """
@@ -86,10 +87,11 @@ def commit(  # noqa: PLR0913 - a run's evidence, each part by name
         raise Refused(*found)
     _encode(staging.ledger, {"inputs": inputs, "policies": policies, "parameters": parameters, "engine": engine})
     folder = staging.folder / "run"
-    with _disk(staging.ledger):
+    with writing(staging.ledger):
         folder.mkdir()
         outputs = {name: _output(tables[name], folder / f"{name}.parquet") for name in sorted(tables)}
         staged = {f.source: _stage_snapshot(f, staging.folder / f"snapshot-{n}") for n, f in enumerate(snapshots)}
+        periods = _periods(folder / "totals.parquet")
         draft = {
             "schema": SCHEMA,
             "content": content_digest(policies, parameters, outputs),
@@ -99,12 +101,13 @@ def commit(  # noqa: PLR0913 - a run's evidence, each part by name
             "gaps": gaps,
             "engine": engine,
             "outputs": outputs,
-            "snapshots": staged,
+            "snapshots": {s: {**files, "periods": periods.get(s, [])} for s, files in staged.items()},
         }
         with locked(staging.ledger, wait_s):
+            _refuse_overtaken(staging.ledger, follows, staged)
             for snapshot in staged.values():
                 _place_snapshot(staging, snapshot)
-            _sync(staging.ledger / "snapshots")
+            sync(staging.ledger / "snapshots")
             return _append(staging.ledger, folder, draft, committed_at)
 
 
@@ -120,21 +123,39 @@ def _append(ledger: Path, folder: Path, draft: Mapping[str, Any], committed_at: 
         "host": socket.gethostname(),
         "manifest": digest_bytes(manifest),
         "pid": os.getpid(),
-        "user": _user(),
+        "user": user(),
     }
     sealed = seal(receipt)
-    _write(folder / "manifest.json", manifest)
-    _write(folder / "receipt.json", canonical(sealed))
-    _sync(folder)
+    write(folder / "manifest.json", manifest)
+    write(folder / "receipt.json", canonical(sealed))
+    sync(folder)
     target = ledger / "runs" / run_name(number)
     folder.rename(target)
     try:
-        _sync(target.parent)
+        sync(target.parent)
     except OSError as error:
         what = f"run {number} is in place, but the disk did not confirm it: {error.strerror}"
         mend = "check the disk, then `governor ledger verify`"
         raise Refused(Problem(Position(str(target)), "L004", what, mend)) from error
     return Run(ledger, number, target, parse_canonical(manifest), sealed)
+
+
+def _refuse_overtaken(ledger: Path, follows: int | None, sources: Mapping[str, object]) -> None:
+    """Refuse a run that another one of the same source overtook: what it says of restatements is out of date."""
+    for number in numbers(ledger) if follows is not None else ():
+        if number > (follows or 0) and (shared := sorted(sources.keys() & load(ledger, number).manifest["snapshots"])):
+            what = f"run {number} with {', '.join(shared)} was committed while this run was made"
+            raise Refused(Problem(Position(str(ledger)), "L045", what, "run again; nothing was committed"))
+
+
+def _periods(totals: Path) -> dict[str, list[dict[str, Any]]]:
+    """Say which billing periods each delivery holds, with rows and costs, so that no Parquet need be read to see it."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in pq.read_table(totals, columns=[*PLACE, *COSTS]).to_pylist():
+        if row["billing_period"] and row["currency"]:  # a reject may not say
+            amounts = {name: money.text(row[name]) for name in COSTS[1:]}
+            found.setdefault(row.pop("source"), []).append(row | amounts)
+    return found
 
 
 def _output(source: Path, target: Path) -> dict[str, Any]:
@@ -146,7 +167,7 @@ def _stage_snapshot(files: SnapshotFiles, gathering: Path) -> dict[str, str]:
     """Gather a delivery's files in a folder named by their content, and say what the manifest says of them."""
     gathering.mkdir()
     digests = {name: _seal_file(getattr(files, name), gathering / f"{name}.parquet") for name in SNAPSHOT_FILES}
-    _sync(gathering)
+    sync(gathering)
     folder = gathering.with_name(snapshot_name(digests))
     if not folder.exists():  # two sources that delivered the same share it
         gathering.rename(folder)
@@ -168,28 +189,8 @@ def _seal_file(source: Path, target: Path) -> str:
     """Move a finished file, make it read-only, bring it to disk, and digest it."""
     source.rename(target)
     target.chmod(READ_ONLY)
-    _sync(target)
+    sync(target)
     return digest_file(target)
-
-
-def _write(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, READ_ONLY)
-    try:
-        written = 0
-        while written < len(data):
-            written += os.write(descriptor, data[written:])
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _make_ledger(ledger: Path) -> None:
@@ -197,8 +198,8 @@ def _make_ledger(ledger: Path) -> None:
     if not (ledger / "snapshots").is_dir():
         for folder in (ledger, ledger / "runs", ledger / "snapshots"):
             folder.mkdir(parents=True, exist_ok=True)
-        _sync(ledger)
-        _sync(ledger.parent)
+        sync(ledger)
+        sync(ledger.parent)
 
 
 def _sweep(folder: Path) -> None:
@@ -217,35 +218,3 @@ def _encode(ledger: Path, obj: object) -> bytes:
         return canonical(obj)
     except ValueError as error:
         raise Refused(Problem(Position(str(ledger)), "L015", f"the manifest can't be written: {error}")) from error
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # containers run as users that no file names
-        return str(os.getuid())
-
-
-@contextmanager
-def _disk(ledger: Path) -> Iterator[None]:
-    """Turn what the disk refuses into a problem with a way out."""
-    try:
-        yield
-    except OSError as error:
-        place = Position(str(error.filename or ledger))
-        what = f"the ledger can't be written: {error.strerror}"
-        raise Refused(Problem(place, "L002", what, _mend(error.errno))) from error
-
-
-def _mend(number: int | None) -> str:
-    known = {
-        errno.ENOSPC: "make room; nothing was committed",
-        errno.EDQUOT: "make room; nothing was committed",
-        errno.EROFS: "the file system is read-only; set `ledger:` to a folder elsewhere",
-        errno.EACCES: "allow this user to write there, or set `ledger:` to another folder",
-        errno.EPERM: "allow this user to write there, or set `ledger:` to another folder",
-        errno.ENOLCK: "the file system has no locks; set `ledger:` to a local folder",
-        errno.ENOTSUP: "the file system has no locks; set `ledger:` to a local folder",
-        errno.EXDEV: "the tables of a run must be made in its staging folder",
-    }
-    return known.get(number or 0, "mend the disk; nothing was committed")

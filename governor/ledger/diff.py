@@ -6,19 +6,18 @@ difference of amounts and counts. Only what differs is listed.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal, localcontext
 from typing import Any
 
 from governor import money
+from governor.ledger.manifest import COSTS, PLACE
+from governor.ledger.moves import moves
 from governor.ledger.read import NOTICES, Run, seen_before
 from governor.model import Status
 
 Row = dict[str, Any]
-PLACE = ("source", "billing_period", "currency")
-COSTS = ("rows", "billed_cost", "effective_cost")
 PERCENTAGES = (
     "allocatability",
     "low",
@@ -28,6 +27,7 @@ PERCENTAGES = (
     "tag_compliance",
     "unallocated",
 )
+LINE = ("cost_center", "billing_period", "currency")
 STATEMENT = ("direct", "shared", "commitment", "central", "total", "suspense")
 FILE = ("path", "sha256", "rows", "rejected")
 FINDING = ("fingerprint", "requirement", "severity", "subject", "source", "currency")
@@ -42,13 +42,14 @@ class Difference:
     new: int
     same_content: bool
     totals: list[Row]  # by source, period and currency
-    corrections: list[Row]  # the part of the totals that is charges with ChargeClass Correction
-    accounts: list[Row]  # cost and score by sub account
+    corrections: list[Row]  # the part of the totals with ChargeClass Correction, by the month that it mends
+    accounts: list[Row]  # rows, cost and score by sub account
     services: list[Row]
-    cost_centers: list[Row]  # the statements' lines, by period
+    cost_centers: list[Row]  # the statements' lines, by period; rows are those placed directly, shares have none
     scores: list[Row]  # in total, by source and by period
     statuses: list[Row]  # positive cost by status: the parts of the score
-    moves: list[Row]  # charges (cells) that changed status or cost center, came or went: from, to, positive cost
+    moves: list[Row]  # charges that changed status or cost center, came or went: from, to, positive cost
+    growth: list[Row]  # charges that stayed where they were and became more or less
     findings: list[Row]  # `change`: new | reopened | fixed | unseen, and still_open where the verdict changed
     finding_counts: dict[str, int]  # new, reopened, still_open, fixed, unseen
     policies: list[Row]
@@ -60,18 +61,20 @@ def diff(old: Run, new: Run) -> Difference:
     """Compare two runs of a ledger."""
     with localcontext(money.EXACT):
         findings, counts = _findings(old, new)
+        moved, grown = moves(old, new)
         return Difference(
             old=old.number,
             new=new.number,
             same_content=old.content == new.content,
             totals=_table(old, new, "totals", PLACE, (*COSTS, "rejected", "allocated", "unallocated")),
-            corrections=_compare(_corrections(old), _corrections(new), PLACE, COSTS),
+            corrections=_compare(_corrections(old), _corrections(new), (*PLACE, "charge_period"), COSTS),
             accounts=_scores(old, new, ("account",), PERCENTAGES[:1]),
             services=_scores(old, new, ("service",), PERCENTAGES[:1]),
-            cost_centers=_table(old, new, "cost_centers", ("cost_center", "billing_period", "currency"), STATEMENT),
+            cost_centers=_compare(_statement(old), _statement(new), LINE, ("rows", *STATEMENT)),
             scores=_scores(old, new, ("total", "combined", "source", "billing_period"), PERCENTAGES),
             statuses=_compare(_statuses(old), _statuses(new), ("currency", "status"), ("cost", "rows")),
-            moves=_moves(old, new),
+            moves=moved,
+            growth=grown,
             findings=findings,
             finding_counts=counts,
             policies=_table(old, new, "policies", ("policy", "kind"), ("digest",)),
@@ -117,16 +120,31 @@ def _compare(old: Iterable[Row], new: Iterable[Row], keys: Sequence[str], measur
 
 
 def _corrections(run: Run) -> list[Row]:
-    sums: dict[tuple[str, ...], list[Any]] = defaultdict(lambda: [0, Decimal(0), Decimal(0)])
-    for row in run.rows("cells", (*PLACE, "charge_class", *COSTS)):
+    """Add up the corrections by the bill that they are posted in and the month, or months, that they mend."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in run.rows("cells", (*PLACE, "charge_class", "first_charge", "last_charge", *COSTS)):
         if row["charge_class"] == CORRECTION:
-            group = tuple(row[key] for key in PLACE)
-            sums[group] = [total + row[name] for total, name in zip(sums[group], COSTS, strict=True)]
-    return [dict(zip((*PLACE, *COSTS), (*group, *total), strict=True)) for group, total in sums.items()]
+            months = dict.fromkeys(f"{day:%Y-%m}" for day in (row["first_charge"], row["last_charge"]) if day)
+            groups.setdefault((*(row[key] for key in PLACE), " to ".join(months)), []).append(row)
+    return [
+        dict(zip((*PLACE, "charge_period"), key, strict=True))
+        | {name: sum(row[name] for row in rows) for name in COSTS}
+        for key, rows in groups.items()
+    ]
+
+
+def _statement(run: Run) -> list[Row]:
+    """List the statements' lines with the charges that were placed there directly."""
+    counts: dict[tuple[str, ...], int] = {}
+    for row in run.rows("allocations", (*LINE, "rows")):
+        key = tuple(row[name] for name in LINE)
+        counts[key] = counts.get(key, 0) + row["rows"]
+    lines = run.rows("cost_centers", (*LINE, *STATEMENT))
+    return [row | {"rows": counts.get(tuple(row[name] for name in LINE), 0)} for row in lines]
 
 
 def _scores(old: Run, new: Run, scopes: Sequence[str], percentages: Sequence[str]) -> list[Row]:
-    columns = ("scope", "scope_id", "currency", "cost", "positive_cost", *percentages)
+    columns = ("scope", "scope_id", "currency", "rows", "cost", "positive_cost", *percentages)
     before, after = ([row for row in run.rows("scores", columns) if row["scope"] in scopes] for run in (old, new))
     return _compare(before, after, columns[:3], columns[3:])
 
@@ -143,27 +161,6 @@ def _statuses(run: Run) -> list[Row]:
         for row in totals
         for s in Status
     ]
-
-
-def _moves(old: Run, new: Run) -> list[Row]:
-    """Follow each cell from one run to the other; equal keys give a cell the same name in both."""
-    before, after = _cells(old), _cells(new)
-    nothing = (None, None, None, 0, Decimal(0))
-    sums: dict[tuple[Any, ...], list[Any]] = defaultdict(lambda: [0, 0, Decimal(0), Decimal(0)])
-    for cell in before.keys() | after.keys():
-        a, b = before.get(cell, nothing), after.get(cell, nothing)
-        if a[1:3] != b[1:3]:
-            key = (b[0] or a[0], a[1], a[2], b[1], b[2])
-            sums[key] = [total + part for total, part in zip(sums[key], (a[3], b[3], a[4], b[4]), strict=True)]
-    names = ("currency", "status_old", "cost_center_old", "status_new", "cost_center_new")
-    measures = ("rows_old", "rows_new", "cost_old", "cost_new")
-    return [dict(zip((*names, *measures), (*key, *sums[key]), strict=True)) for key in sorted(sums, key=_null_first)]
-
-
-def _cells(run: Run) -> dict[str, tuple[Any, ...]]:
-    table = run.table("cells", ("cell", "currency", "status", "cost_center", "rows", "positive_cost"))
-    cells, *columns = (column.to_pylist() for column in table.columns)
-    return dict(zip(cells, zip(*columns, strict=True), strict=True))
 
 
 def _findings(old: Run, new: Run) -> tuple[list[Row], dict[str, int]]:

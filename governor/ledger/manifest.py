@@ -14,7 +14,9 @@ from typing import Any
 from governor.evidence import canonical, digest_bytes
 from governor.model import Position, Problem
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had no `periods` in its snapshots
+PLACE = ("source", "billing_period", "currency")
+COSTS = ("rows", "billed_cost", "effective_cost")
 SNAPSHOT_FILES = ("charges", "rejects", "tag_sets")  # sorted, as in the digest that names their folder
 RESTORE = "restore the ledger from a copy; `governor ledger verify` names all that is wrong"
 
@@ -36,9 +38,9 @@ _FIELDS: dict[str, type] = {
 def content_digest(policies: object, parameters: object, outputs: Mapping[str, object]) -> str:
     """Digest what a run decided, and nothing of when and where: equal input gives equal content.
 
-    `rejects` name places in files, so they are evidence of the files and no part of the content.
+    `rejects` name places in files and `restatements` compare with earlier runs: neither is a part of the content.
     """
-    decided = {name: output for name, output in outputs.items() if name != "rejects"}
+    decided = {name: output for name, output in outputs.items() if name not in {"rejects", "restatements"}}
     return digest_bytes(canonical({"policies": policies, "parameters": parameters, "outputs": decided}))
 
 
@@ -64,7 +66,7 @@ def manifest_problems(position: Position, manifest: Any, number: int) -> list[Pr
         what = f"was written by a later governor (manifest schema {schema}; this one reads {SCHEMA})"
         return [Problem(position, "L031", what, "upgrade governor")]
     if not _well_formed(manifest):
-        return [Problem(position, "L032", "is not a manifest of schema 1", RESTORE)]
+        return [Problem(position, "L032", f"is not a manifest of schema 1 to {SCHEMA}", RESTORE)]
     found = []
     if manifest["number"] != number:
         what = f"says that it is run {manifest['number']}, in the place of {number}"
@@ -83,9 +85,9 @@ def receipt_problems(position: Position, receipt: Any) -> list[Problem]:
 
 def _well_formed(manifest: Any) -> bool:
     """Check every field that is read later, so that no reader meets a surprise (or a path that leads elsewhere)."""
-    if not isinstance(manifest, dict) or manifest.keys() != {*_FIELDS, "previous"} or manifest["schema"] != SCHEMA:
+    if not isinstance(manifest, dict) or manifest.keys() != {*_FIELDS, "previous"}:
         return False
-    if any(not isinstance(manifest[name], type_) for name, type_ in _FIELDS.items()):
+    if any(not isinstance(manifest[name], type_) for name, type_ in _FIELDS.items()) or manifest["schema"] < 1:
         return False
     previous = manifest["previous"]
     return (
@@ -93,7 +95,7 @@ def _well_formed(manifest: Any) -> bool:
         and _matches(_DIGEST, manifest["content"])
         and all(isinstance(entry, dict) for entry in (*manifest["inputs"], *manifest["policies"]))
         and all(_matches(_NAME, name) and _is_output(output) for name, output in manifest["outputs"].items())
-        and all(_is_snapshot(snapshot) for snapshot in manifest["snapshots"].values())
+        and all(_is_snapshot(snapshot, manifest["schema"]) for snapshot in manifest["snapshots"].values())
     )
 
 
@@ -106,12 +108,26 @@ def _is_output(output: Any) -> bool:
     )
 
 
-def _is_snapshot(snapshot: Any) -> bool:
+def _is_snapshot(snapshot: Any, schema: int) -> bool:
     return (
         isinstance(snapshot, dict)
-        and snapshot.keys() == {"folder", *SNAPSHOT_FILES}
+        and snapshot.keys() == {"folder", *SNAPSHOT_FILES, *(("periods",) if schema > 1 else ())}
         and _matches(_FOLDER, snapshot["folder"])
         and all(_matches(_DIGEST, snapshot[name]) for name in SNAPSHOT_FILES)
+        and isinstance(periods := snapshot.get("periods", []), list)
+        and all(_is_period(period) for period in periods)
+    )
+
+
+def _is_period(period: Any) -> bool:
+    """Check what a manifest says of one billing period of a delivery, in one currency."""
+    return (
+        isinstance(period, dict)
+        and period.keys() == {*PLACE[1:], *COSTS}
+        and isinstance(period["rows"], int)
+        and _matches(r"[0-9]{4}-[0-9]{2}", period["billing_period"])
+        and isinstance(period["currency"], str)
+        and all(_matches(r"-?[0-9]{1,14}\.[0-9]{2,24}", period[name]) for name in COSTS[1:])
     )
 
 

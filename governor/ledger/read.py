@@ -104,7 +104,7 @@ class Run:
         return SnapshotFiles(source, **paths)
 
     def periods(self) -> list[dict[str, Any]]:
-        """List the billing periods of each source, a row a currency: source, billing_period, currency, rows and costs."""
+        """List what each source delivered: source, billing_period, currency, rows and costs."""
         if self.manifest["schema"] == 1:
             return [row for row in self.rows("totals", (*PLACE, *COSTS)) if row["billing_period"] and row["currency"]]
         return [

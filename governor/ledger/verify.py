@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from governor.evidence import digest_file
+from governor.ledger import periods
 from governor.ledger.manifest import RESTORE, SNAPSHOT_FILES, snapshot_name
 from governor.ledger.read import Run, file_problem, is_run_name, load, numbers, run_name, unreadable
 from governor.model import Position, Problem, Refused
@@ -23,8 +24,9 @@ Snapshot = tuple[str, tuple[tuple[str, str], ...]]  # folder, then each file's n
 def verify(ledger: Path, heads: Collection[str] = ()) -> list[Problem]:
     """Compare every file with its digest and the chain with itself, and say all that is wrong; nothing is repaired.
 
-    `heads` are digests of manifests that were noted outside: each must be a run's. A ledger without a run is a problem
-    too, because it proves nothing. Staging folders are left alone: they belong to runs that are being made.
+    `heads` are digests that were noted outside: each must be that of a run's manifest or of a period's closing. A
+    ledger without a run is a problem too, because it proves nothing. Staging folders are left alone: they belong to
+    runs that are being made.
     """
     known = numbers(ledger)
     if not known:
@@ -36,7 +38,7 @@ def verify(ledger: Path, heads: Collection[str] = ()) -> list[Problem]:
 
 
 def _problems(ledger: Path, known: list[int], heads: Collection[str]) -> list[Problem]:
-    found = _strangers(ledger, {"lock", "runs", "snapshots"})
+    found = _strangers(ledger, {"lock", "runs", "snapshots", "periods"})
     found += [p for p in _strangers(ledger / "runs", ()) if not is_run_name(Path(p.position.file).name)]
     sound: dict[int, Run] = {}
     for number in known:
@@ -50,9 +52,11 @@ def _problems(ledger: Path, known: list[int], heads: Collection[str]) -> list[Pr
         found += _run_problems(run)
     named = {_snapshot(entry) for run in sound.values() for entry in run.manifest["snapshots"].values()}
     found += _snapshot_problems(ledger / "snapshots", named)
+    closed, closings = periods.problems(ledger, digests)
+    found += closed
     found += [
         Problem(Position(str(ledger)), "L044", f"no run has the head {head}: runs were cut off or rewritten", RESTORE)
-        for head in sorted(set(heads) - set(digests.values()))
+        for head in sorted(set(heads) - set(digests.values()) - set(closings))
     ]
     return found
 

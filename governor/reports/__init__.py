@@ -11,5 +11,6 @@ FORMATS = {
 # report -> the tables that its CSV holds; the HTML report of that name is made from them and from the run's identity.
 REPORTS = {
     "compliance": ("findings", "verdicts", "scores", "waivers", "gaps", "rejects"),
-    "chargeback": ("totals", "cost_centers", "allocations"),
+    "chargeback": ("totals", "cost_centers", "allocations", "restatements"),
+    "reconciliation": ("tie_out", "bridge", "commitments"),
 }

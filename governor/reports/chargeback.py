@@ -9,7 +9,7 @@ from typing import Any
 from governor import money
 from governor.ledger.read import Run
 from governor.model import Status
-from governor.reports import display, figures
+from governor.reports import display, figures, reconciliation, restated
 from governor.reports.figures import Line, Row
 from governor.reports.shown import Shown, shown
 
@@ -23,6 +23,25 @@ def view(run: Run, limit: int) -> dict[str, Any]:
     return {
         "blocks": [_block(run, currency, number, limit) for number, currency in enumerate(figures.currencies(run))],
         "orders": _orders(run),
+        "restated": _restated(run, limit),
+        "invoices": reconciliation.sentences(run),
+    }
+
+
+def _restated(run: Run, limit: int) -> dict[str, Any] | None:
+    """What the deliveries changed; None where nothing did, so that the page has no such section."""
+    told = [each for each in restated.read(run) if each.told]
+    if not told:
+        return None
+    basis = figures.basis(run)
+    lines, corrections = (restated.ranked(told, basis, correction=correction) for correction in (False, True))
+    periods = [each.period | {"moved": each.moved} for each in told if each.period["kind"] != "not_delivered"]
+    return {
+        "sentences": restated.sentences(told),
+        "periods": [row | {f"{a}_delta": restated.delta([row], a) for a in restated.AMOUNTS} for row in periods],
+        "lines": shown(restated.TABLE, lines, limit, f"{basis.removesuffix('_cost')}_delta"),
+        "corrections": shown(restated.TABLE, corrections, limit, f"{basis.removesuffix('_cost')}_delta"),
+        "names": figures.account_names(run),
     }
 
 

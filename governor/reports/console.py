@@ -19,7 +19,7 @@ from rich.text import Text
 from governor import money
 from governor.ledger.read import Run
 from governor.model import Status
-from governor.reports import display, figures
+from governor.reports import display, figures, reconciliation, restated
 from governor.reports.display import safe, visible
 from governor.reports.figures import Row
 
@@ -58,6 +58,13 @@ def show(run: Run, stream: TextIO, reports: Sequence[Path] = ()) -> None:
 def render(run: Run, reports: Sequence[Path] = ()) -> str:
     """Print the summary as plain text, one line a fact, each line beginning with what it is."""
     return "".join(f"{each}\n" for each in _facts(run, reports))
+
+
+def reconciliation_lines(run: Run, stream: TextIO) -> None:
+    """Write the reconciliation to a stream, one line a fact."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = "".join(f"{line}\n" for line in reconciliation.lines(run))
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def findings_lines(run: Run, limit: int) -> list[str]:
@@ -99,6 +106,10 @@ def _facts(run: Run, reports: Sequence[Path]) -> Iterator[str]:
         rows = f"{row['rows']} rows, {row['rejected']} rejected"
         alarm = "" if figures.ties(run, row) else " DOES NOT TIE"
         yield f"total {where}: {rows}, ingested {money.text(ingested)} = {parts}{alarm}"
+    for line in reconciliation.sentences(run):
+        yield f"invoices {visible(line)}"
+    for line in restated.sentences(restated.read(run)):
+        yield f"delivery {visible(line)}"
     for row in map(safe, figures.most_expensive(run, TOP)):
         yield f"finding {_finding(row)}"
     for row in map(safe, run.rows("gaps")):
@@ -153,6 +164,12 @@ def _summary(run: Run, reports: Sequence[Path], width: int) -> Iterator[Renderab
     yield Text(f"Run {_identity(run)}", style="bold")
     for currency in figures.currencies(run):
         yield from _score(run, currency, min(width, WIDEST))
+    if stand := reconciliation.sentences(run):
+        yield Text("\nInvoices", style="bold")
+        yield from (_indented(visible(line)) for line in stand)
+    if said := restated.sentences(restated.read(run)):
+        yield Text("\nChanged by this delivery", style="bold")
+        yield from (_indented(visible(line)) for line in said)
     yield from _top(run)
     gaps = [safe(row) for row in run.rows("gaps")]
     if gaps:

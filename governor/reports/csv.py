@@ -23,9 +23,12 @@ EVERY = tuple(dict.fromkeys(name for names in REPORTS.values() for name in names
 
 
 def render(run: Run, out: Path, names: Sequence[str] = EVERY, *, spreadsheet: bool = False) -> list[Path]:
-    """Write tables of the run as `NAME.csv`, all columns of the contract in its order, rows in the run's order."""
+    """Write tables of the run as `NAME.csv`, all columns of the contract in its order, rows in the run's order.
+
+    A run that an earlier governor committed has no tables that came later: they are left out.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    return [_write(run, name, out / f"{name}.csv", spreadsheet) for name in names]
+    return [_write(run, name, out / f"{name}.csv", spreadsheet) for name in names if run.holds(name)]
 
 
 def _write(run: Run, name: str, path: Path, spreadsheet: bool) -> Path:

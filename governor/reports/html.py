@@ -1,4 +1,4 @@
-"""Two self-contained pages of a run: compliance for those who mend, chargeback for those who pay.
+"""Self-contained pages of a run: compliance for those who mend, chargeback for those who pay, reconciliation for both.
 
 One file each, at most 2 MB, with no request to anywhere: the style and the script are inside and named by hash in the
 page's own security policy, which refuses everything else. Every value passes `visible` and then the escaping of the
@@ -20,7 +20,7 @@ from governor import money
 from governor._data import data
 from governor.ledger.read import Run
 from governor.model import SEVERITIES
-from governor.reports import REPORTS, chargeback, charts, compliance, csv, display, figures
+from governor.reports import REPORTS, chargeback, charts, compliance, csv, display, figures, reconciliation
 from governor.reports.shown import Shown
 
 LARGEST = 2_000_000  # bytes of a page: what a browser opens at once, and a mail server lets through
@@ -29,6 +29,7 @@ MOST_ROWS = 5_000  # of a table; fewer where the page would be too large
 VIEWS: Mapping[str, Callable[[Run, int], dict[str, Any]]] = {
     "compliance": compliance.view,
     "chargeback": chargeback.view,
+    "reconciliation": reconciliation.view,
 }
 
 

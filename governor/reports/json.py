@@ -9,7 +9,7 @@ from typing import Any
 from governor import money
 from governor.ledger.read import Run
 from governor.model import Status
-from governor.reports import figures
+from governor.reports import figures, reconciliation, restated
 from governor.reports.figures import Row
 
 TOP = 5  # findings that are spelled out; all of them are in findings.csv
@@ -62,6 +62,8 @@ def summary(run: Run) -> dict[str, Any]:
             "top": [_finding(row) for row in figures.most_expensive(run, TOP)],
         },
         "gaps": [_gap(row) for row in run.rows("gaps")],
+        "restatements": restated.summary(run),
+        "reconciliation": reconciliation.summary(run),
     }
 
 

@@ -15,7 +15,7 @@ import pytest
 from governor import money
 from governor.config import JournalSettings
 from governor.journals import FORMATS, Journal, draft_journal, write
-from governor.journals.rounding import minor_digits
+from governor.money import minor_digits
 from tests.journals.conftest import SETTINGS, Hledger, MakeRun, center, statement
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "journals"

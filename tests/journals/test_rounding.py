@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from governor import money
 from governor.journals.entries import COMPONENTS
-from governor.journals.rounding import Parts, minor_digits, round_lines, round_once, round_parts
+from governor.journals.rounding import Parts, round_lines, round_once, round_parts
+from governor.money import minor_digits
 
 CURRENCIES = st.sampled_from(["USD", "JPY", "KWD", "CLF", "XYZ"])
 # Up to 14 digits before the point and 24 after it: all that a charge can hold.

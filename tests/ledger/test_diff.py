@@ -108,13 +108,15 @@ def test_scores_before_and_after(difference):
 
 
 def test_moves_account_for_every_status(difference):
-    """Cells that moved, came and went, with those that stayed and grew, add up to what each status gained or lost."""
+    """Charges that moved, came and went, with those that stayed and grew, are all that each status gained or lost."""
     gained = defaultdict(Decimal)
     for move in difference.moves:
         gained[move["currency"], move["status_old"]] -= move["cost_old"]
         gained[move["currency"], move["status_new"]] += move["cost_new"]
     expected = {(row["currency"], row["status"]): row["cost_delta"] for row in difference.statuses if row["cost_delta"]}
-    gained["USD", "A"] += Decimal("2.0000001")  # the bucket grew where it was
+    for grown in difference.growth:
+        gained[grown["currency"], grown["status"]] += grown["cost_new"] - grown["cost_old"]
+    assert [(g["cost_center"], g["cost_old"]) for g in difference.growth] == [("CC-0042", Decimal("88.0000001"))]
     assert {key: amount for key, amount in gained.items() if key[1] and amount} == expected
     to_account = [m for m in difference.moves if (m["status_old"], m["status_new"]) == ("U", "A")]
     assert [(m["cost_center_new"], m["cost_old"], m["cost_new"]) for m in to_account] == [

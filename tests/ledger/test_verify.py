@@ -242,8 +242,10 @@ def test_staging_folders_are_no_part_of_the_ledger(copy):
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"schema": 2}, "L031"),
-        ({"schema": 2, "new": {"anything": 1}}, "L031"),
+        ({"schema": 3}, "L031"),
+        ({"schema": 3, "new": {"anything": 1}}, "L031"),
+        ({"schema": 0}, "L032"),
+        ({"schema": 1}, "L032"),  # of its form, but for the periods of its snapshots
         ({"schema": "1"}, "L032"),
         ({"more": 1}, "L032"),
         ({"gaps": "none"}, "L032"),

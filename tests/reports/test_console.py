@@ -42,7 +42,16 @@ def test_a_pipe_gets_one_line_a_fact(run: Run) -> None:
     stream = io.StringIO()
     console.show(run, stream, [Path("out/compliance.html")])
     lines = stream.getvalue().splitlines()
-    assert {line.split()[0] for line in lines} == {"run", "score", "shares", "total", "finding", "gap", "report"}
+    assert {line.split()[0] for line in lines} == {
+        "run",
+        "score",
+        "shares",
+        "total",
+        "invoices",
+        "finding",
+        "gap",
+        "report",
+    }
     assert sum(line.startswith("finding ") for line in lines) == 5
     assert "\x1b" not in stream.getvalue()
     assert (
