@@ -116,7 +116,7 @@ def read_profile(bill: Path) -> Profile:
     with tempfile.TemporaryDirectory(prefix="governor-init-") as scratch:
         out = Path(scratch) / "bill"
         out.mkdir()
-        source = BillingSource("bill", "focus", str(bill.resolve()), Position(str(bill)))
+        source = BillingSource("bill", "auto", str(bill.resolve()), Position(str(bill)))
         delivery = ingest(source, bill.resolve().parent, out)
         with open_engine(work=Path(scratch)) as engine:
             engine.execute(f"CREATE VIEW charges AS SELECT * FROM {parquet(delivery.charges)}")

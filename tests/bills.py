@@ -62,12 +62,14 @@ def take(
     format: str = "focus",  # noqa: A002 - what governor.yaml calls it
     columns: frozenset[str] = frozenset(),
     threads: int = 1,
+    mapping: dict[str, str] | None = None,
     **options: Any,
 ) -> Delivery:
     """Ingest a path into a fresh folder below tmp."""
     out = tmp / f"out-{len(list(tmp.glob('out-*')))}"
     out.mkdir()
-    source = BillingSource("bill", format, str(path), Position("governor.yaml", 7, 5), **options)
+    place = Position("governor.yaml", 7, 5)
+    source = BillingSource("bill", format, str(path), place, columns=mapping or {}, **options)
     delivery = ingest(source, tmp, out, columns=columns, threads=threads)
     assert not [p for p in out.iterdir() if p.is_dir()], "scratch is removed"
     return delivery

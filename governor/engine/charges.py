@@ -12,6 +12,7 @@ import pyarrow as pa
 from governor.engine.columns import Field
 from governor.engine.duckdb import Engine, identifier, literal
 from governor.engine.segments import Reread, Segment, Survey
+from governor.engine.staging import Input
 from governor.engine.tagsets import TagIds
 from governor.model import Position, Problem, Refused
 from governor.money import EXACT, text
@@ -74,15 +75,17 @@ class Part:
     @property
     def bad(self) -> list[tuple[Field, str, str, str]]:
         """List why a row of this part can be bad: column, condition, code and reason, the first that holds counts."""
-        found = []
+        unread: list[tuple[Field, str, str, str]] = []
+        missing: list[tuple[Field, str, str, str]] = []
         for field in self.segment.fields:
             name = field.column.name
             if name in self.survey.missing:
                 alias = self.value(field) if field.derived else field.alias
-                found.append((field, f"{alias} IS NULL", "'B043'", "'the value is missing'"))
+                lacks = (field, f"{alias} IS NULL", "'B043'", "'the value is missing'")
+                (missing if field.derived else unread).append(lacks)
             if name in self.reread and self.reread[name].failed:
-                found.append((field, self._failed(field), f"o_{name}.code", f"o_{name}.reason"))
-        return found
+                unread.append((field, self._failed(field), f"o_{name}.code", f"o_{name}.reason"))
+        return unread + missing  # what is derived lacks a value because of what it is made of
 
     @property
     def source(self) -> str:
@@ -102,6 +105,8 @@ class Part:
     @property
     def period(self) -> str:
         """SQL for the billing period, YYYY-MM."""
+        if self.survey.month:
+            return literal(self.survey.month)
         return f"strftime({self.value(self.field('billing_period_start'))}, '%Y-%m')"
 
     @property
@@ -210,6 +215,30 @@ def reconcile(engine: Engine, parts: Sequence[Part], charges: Path, rejects: Pat
                 parts[0].segment.inputs[0].name, f"{name}: {text(delivered)} delivered, {text(written)} written"
             )
     return counts
+
+
+def refuse_twice_told(engine: Engine, parts: Sequence[Part], charges: Path) -> None:
+    """Refuse files that tell the same charges in two grains, such as Google's standard and its detailed export."""
+    inputs = {one.index: one for part in parts for one in part.segment.inputs}
+    if len({(one.layout.format, one.layout.grain) for one in inputs.values() if one.layout.grain}) < 2:  # noqa: PLR2004
+        return
+    told: dict[tuple[str, str | None, str], Input] = {}
+    problems: dict[tuple[str, str], Problem] = {}
+    for file, account, period in engine.rows(
+        f"SELECT DISTINCT file, billing_account_id, billing_period FROM read_parquet({literal(str(charges))}) "
+        "ORDER BY ALL"
+    ):
+        one = inputs[file]
+        first = told.setdefault((one.layout.format, account, period), one) if one.layout.grain else one
+        if first.layout.grain != one.layout.grain:
+            what = (
+                f"is a {one.layout.grain} {one.layout.format} of billing account {account} for {period}, "
+                f"and {first.name} is a {first.layout.grain} one of the same: its charges would count twice"
+            )
+            problem = Problem(Position(one.name), "B194", what, "keep one of the two in this source")
+            problems.setdefault((one.name, first.name), problem)
+    if problems:
+        raise Refused(*(problem for _, problem in sorted(problems.items())))
 
 
 def _beside(engine: Engine, parts: Sequence[Part]) -> tuple[dict[int, int], dict[int, int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from governor.engine.duckdb import literal
 from governor.money import DIGITS, SCALE
@@ -43,11 +43,12 @@ class Field:
     """How one column is read: `raw` is what was delivered (NULL: missing), `value` is SQL over the alias `r_<name>`.
 
     `sure` reads the same where the survey found that every row can be read. `reader` says what reads the texts that
-    `value` doesn't take: money, double or time; '' where nothing can fail. `doubt` is an aggregate that is true where
-    some row can't be read, if there is a cheaper one than to compare. `numeric` says that a text came as a number.
+    `value` doesn't take: money, double, printed double, time or own; '' where nothing can fail. `doubt` is an aggregate
+    that is true where some row can't be read, if there is a cheaper one than to compare. `numeric` says that a text
+    came as a number.
 
     A `derived` column has no raw one: it is SQL over the {name}s of others. One that isn't `kept` is only read for it,
-    maybe by `read`, a reading of the format's own.
+    maybe by `read`, a reading of the format's own. `plain` is `raw` where no row holds a word that means missing.
     """
 
     column: Column
@@ -61,6 +62,7 @@ class Field:
     derived: str = ""
     kept: bool = True
     read: Callable[[str], Reading] | None = None
+    plain: str = ""
 
     @property
     def name(self) -> str:
@@ -78,6 +80,11 @@ class Field:
         return f"r_{self.column.name}"
 
     @property
+    def worded(self) -> str:
+        """An aggregate that is true where some `plain` text, called p_<name>, is short enough for such a word."""
+        return f"min(strlen(p_{self.column.name})) <= {_MISSING_MAX}"
+
+    @property
     def present(self) -> bool:
         """Whether the file has the column."""
         return self.raw != "NULL"
@@ -90,6 +97,7 @@ class Unreadable(ValueError):
 def read_column(column: Column, layout: Layout, types: Mapping[str, str], numbers: str | None, default: str) -> Field:
     """Say how a column is read from raw ones of these types; `default` is SQL for the missing. Raises Unreadable."""
     expressions = layout.fields.get(column.name, ())
+    plain = ""
     if derived := layout.derived.get(column.name):
         return Field(column, "NULL", "", default=default, derived=derived)
     if not expressions:
@@ -101,7 +109,7 @@ def read_column(column: Column, layout: Layout, types: Mapping[str, str], number
     else:
         raw, kind = expressions[0], types[expressions[0]]
         if kind == TEXT:
-            raw = _clean(raw, kind)
+            plain, raw = raw, _clean(raw, kind)
     alias = f"r_{column.name}"
     read = {MONEY: _money, TIME: _time}.get(column.type, _text)(raw, alias, kind, numbers)
     raw, value, sure, reader = read.raw, read.value, read.sure or read.value, read.reader
@@ -112,7 +120,13 @@ def read_column(column: Column, layout: Layout, types: Mapping[str, str], number
         value = sure = _spell(value, SPELLINGS[column.name])
     if default:
         value, sure = (f"CASE WHEN {alias} IS NULL THEN {default} ELSE {v} END" for v in (value, sure))
-    return Field(column, raw, value, sure, reader, default, read.doubt, column.name in IDS and numeric)
+    numeric = column.name in IDS and numeric
+    return Field(column, raw, value, sure, reader, default, read.doubt, numeric=numeric, plain=plain)
+
+
+def as_printed(field: Field) -> Field:
+    """Read a column's texts as what a source that keeps doubles printed."""
+    return replace(field, reader="printed double") if field.reader == "money" else field
 
 
 def read_own(name: str, own: Own, types: Mapping[str, str], numbers: str | None) -> Field:

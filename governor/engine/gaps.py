@@ -19,7 +19,7 @@ def find_gaps(engine: Engine, parts: Sequence[Part], source: str, charges: Path,
         gaps += _unreadable(engine, parts, source, charges)
     if parts and parts[0].tags.conflicts:
         gaps += _conflicts(engine, parts, source)
-    if rounded := sum(part.survey.rounded for part in parts):
+    if rounded := sum(part.survey.rounded + sum(read.rounded for read in part.reread.values()) for part in parts):
         detail = "amounts delivered as floating point need more than 24 fractional digits: rounded half to even"
         gaps.append(Gap(source, "", "rounded_double", detail, rows=rounded))
     gaps += _aside(engine, parts, source)

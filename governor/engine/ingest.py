@@ -21,11 +21,11 @@ from pathlib import Path
 import duckdb
 
 from governor.config import BillingSource
-from governor.engine.charges import Counts, Part, reconcile, write_charges, write_rejects
-from governor.engine.columns import Unreadable, read_column, read_own
+from governor.engine.charges import Counts, Part, reconcile, refuse_twice_told, write_charges, write_rejects
+from governor.engine.columns import Unreadable, as_printed, read_column, read_own
 from governor.engine.duckdb import MEMORY_MB, Engine, literal, open_engine
 from governor.engine.gaps import find_gaps
-from governor.engine.segments import Reread, Segment, Survey, blame, look_up, survey
+from governor.engine.segments import Reread, Segment, Survey, blame, look_up, spare, survey
 from governor.engine.staging import Input, ReadLayout, Stage
 from governor.engine.tagsets import identify, list_tags
 from governor.model import Delivery, InputFile, Position, Problem, Refused
@@ -72,6 +72,7 @@ def ingest(
             _require_columns(inputs, defaults)
             segments = _segments(inputs, kept, defaults, source)
             surveyed = _survey(engine, segments, source, scratch, told)
+            segments = tuple(spare(s, v) for s, (v, _) in zip(segments, surveyed, strict=True))
             raw_tags = list_tags(engine, segments, scratch)
         with open_engine(work=out, read=folders, memory_mb=memory_mb, ordered=True) as engine:
             tables = [out / f"{name}.parquet" for name in ("charges", "tag_sets", "rejects")]
@@ -82,6 +83,7 @@ def ingest(
                 write_charges(engine, parts, tables[0])
                 write_rejects(engine, parts, source.name, tables[2])
                 counts = reconcile(engine, parts, tables[0], tables[2])
+                refuse_twice_told(engine, parts, tables[0])
             except duckdb.Error as error:
                 raise Refused(*blame(engine, segments, error)) from error
             gaps = find_gaps(engine, parts, source.name, tables[0], tables[2])
@@ -105,9 +107,11 @@ def ingest(
 
 def _reader(source: BillingSource, wanted: frozenset[str]) -> ReadLayout:
     """Give what turns a header into a layout, as the source is configured."""
+    given = frozenset(snake(name) for name in source.defaults)
 
     def read(header: Sequence[str], kinds: Sequence[str], file: str) -> Layout:
-        return read_header(source.format, header, Asked(file, kinds, wanted, source.options, source.columns))
+        asked = Asked(file, kinds, wanted, source.options, source.columns, given)
+        return read_header(source.format, header, asked)
 
     return read
 
@@ -138,7 +142,7 @@ def _segments(
         ours = [partial(read_column, c, layout, types, source.numbers, defaults.get(c.name, "")) for c in kept]
         for name, read in zip((*layout.own, *(c.note for c in kept)), (*own, *ours), strict=True):
             try:
-                fields.append(read())
+                fields.append(as_printed(read()) if layout.doubles else read())
             except Unreadable as error:
                 what = f"{name} can't be read: {error}"
                 problems.append(Problem(Position(run[0].name), "B016", what, "write it with a fitting type"))

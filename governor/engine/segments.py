@@ -6,7 +6,7 @@ A segment is a run of files, in order, that one query can read: the same columns
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from governor.money import EXACT
 from governor.sources.billing import values
 from governor.tables import MONEY, TEXT, TIME
 
+_PERIOD = "billing_period_start"
 _ARROW = {MONEY: pa.decimal128(38, 24), TIME: pa.timestamp("us"), TEXT: pa.string()}
 
 
@@ -41,9 +42,13 @@ class Segment:
 
     @property
     def delivered(self) -> str:
-        """Write SQL for the rows as delivered: file, row, r_<column> for each column, and the raw tags."""
+        """Write SQL for the rows as delivered: file, row, r_<column> for each column, and the raw tags.
+
+        p_<column> is the same without a look at the words that mean missing.
+        """
         first = self.inputs[0]
         columns = [f"{f.raw} AS {f.alias}" for f in self.fields if f.present]
+        columns += [f"{f.plain} AS p_{f.column.name}" for f in self.fields if f.plain]
         columns.append(f"{tag_text(first.layout, first.types)} AS raw_tags")
         if first.layout.aside:
             cases = " ".join(f"WHEN {where} THEN {literal(why)}" for why, where in first.layout.aside.items())
@@ -67,6 +72,8 @@ class Survey:
     missing: frozenset[str]
     rounded: int
     damaged_ids: tuple[str, ...]
+    worded: frozenset[str]  # columns some of whose texts may be words for missing
+    month: str = ""  # the billing period of every row, where it is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,7 @@ class Reread:
     table: Path
     total: Decimal  # of the amounts among them, times their rows
     failed: bool  # some text has no value
+    rounded: int = 0  # rows with an amount that was finer than money is kept
 
 
 def survey(engine: Engine, segment: Segment) -> Survey:
@@ -102,7 +110,16 @@ def survey(engine: Engine, segment: Segment) -> Survey:
         missing=frozenset(named("missing_")),
         rounded=found.get("rounded", 0),
         damaged_ids=tuple(named("damaged_")),
+        worded=frozenset(named("worded_")),
+        month="" if any(found.get(f"{why}_{_PERIOD}") for why in ("odd", "missing")) else found["month"] or "",
     )
+
+
+def spare(segment: Segment, surveyed: Survey) -> Segment:
+    """Read without a look at words for missing where no text is that short: texts that repeat then stay cheap."""
+    plain = (f.plain and f.column.name not in surveyed.worded for f in segment.fields)
+    fields = (replace(f, raw=f.plain) if clean else f for f, clean in zip(segment.fields, plain, strict=True))
+    return replace(segment, fields=tuple(fields))
 
 
 def _checks(segment: Segment) -> dict[str, str]:
@@ -113,6 +130,8 @@ def _checks(segment: Segment) -> dict[str, str]:
         if field.column.type == MONEY and field.kept:
             exact = not field.reader and not field.default
             checks[f"sum_{name}"] = f"CAST(sum({alias if exact else f'v_{name}'}) AS {MONEY})"
+        if field.plain:
+            checks[f"worded_{name}"] = field.worded
         if field.reader:
             failed = f"count(*) FILTER ({alias} IS NOT NULL AND v_{name} IS NULL) > 0"
             checks[f"odd_{name}"] = failed if field.default else field.doubt or failed
@@ -123,16 +142,29 @@ def _checks(segment: Segment) -> dict[str, str]:
                 f"count(*) FILTER (contains({alias}, 'E+') AND regexp_full_match({alias}, '{values.ACCOUNT_DAMAGE}'))"
             )
     named = {f.name: f"v_{f.column.name}" if f.reader or f.default else f.value for f in segment.fields}
+    checks |= _derived_checks(segment, named)
+    checks["month"] = _month(named[_PERIOD] or "CAST(NULL AS TIMESTAMP)")
+    if doubles := [f for f in segment.fields if f.reader == "double"]:
+        some = " OR ".join(f"({needs_rounding(f.alias)})" for f in doubles)
+        checks["rounded"] = f"count(*) FILTER ({some})"
+    return checks
+
+
+def _derived_checks(segment: Segment, named: Mapping[str, str]) -> dict[str, str]:
+    checks = {}
     for field in (f for f in segment.fields if f.derived):
         name, value = field.column.name, field.derived.format_map(named)
         if field.column.type == MONEY:
             checks[f"sum_{name}"] = f"CAST(sum({value}) AS {MONEY})"
         if field.column.required and not field.default:
             checks[f"missing_{name}"] = f"count(*) FILTER (({value}) IS NULL)"
-    if doubles := [f for f in segment.fields if f.reader == "double"]:
-        some = " OR ".join(f"({needs_rounding(f.alias)})" for f in doubles)
-        checks["rounded"] = f"count(*) FILTER ({some})"
     return checks
+
+
+def _month(start: str) -> str:
+    """Write an aggregate that is the one billing period of all rows; NULL where there are several."""
+    first, last = (f"strftime({end}({start}), '%Y-%m')" for end in ("min", "max"))
+    return f"CASE WHEN {first} = {last} THEN {first} END"
 
 
 def look_up(
@@ -172,7 +204,7 @@ def _reread(
         f"FROM ({segment.delivered}) WHERE {field.alias} IS NOT NULL AND ({field.value}) IS NULL GROUP BY 1",
         texts,
     )
-    total, failed = Decimal(0), False
+    total, failed, rounded = Decimal(0), False, 0
     first_damage: dict[str, tuple[Any, ...]] = {}
     with pq.ParquetWriter(table, schema) as writer, pq.ParquetFile(texts) as parquet:
         for batch in parquet.iter_batches(BATCH_ROWS):
@@ -180,6 +212,7 @@ def _reread(
             read = [field.read(row["text"]) if field.read else _read(field.reader, row["text"], source) for row in rows]
             for row, reading in zip(rows, read, strict=True):
                 failed = failed or reading.value is None
+                rounded += row["n"] if reading.rounded else 0
                 if isinstance(reading.value, Decimal):
                     total = EXACT.add(total, EXACT.multiply(reading.value, row["n"]))
                 at = tuple(row["at"].values())
@@ -189,12 +222,14 @@ def _reread(
             arrays = [pa.array(c, t) for c, t in zip(columns, schema.types, strict=True)]
             writer.write_table(pa.table(arrays, schema=schema))
     problems = [_damage(segment, field, code, *found) for code, found in sorted(first_damage.items())]
-    return Reread(table, total, failed), problems
+    return Reread(table, total, failed, rounded), problems
 
 
 def _read(reader: str, text: str, source: BillingSource) -> values.Reading:
     if reader == "time":
         return values.read_time(text, source.dates)
+    if reader == "printed double":
+        return values.read_printed_double(text, source.numbers)
     return values.read_double(text) if reader == "double" else values.read_money(text, source.numbers)
 
 

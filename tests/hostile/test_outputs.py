@@ -18,6 +18,7 @@ from governor.reports.display import visible
 from tests.reports.pages import Reader, strange
 from tests.reports.test_console import plain, shown
 from tests.run_builder import DEFAULT_PARAMETERS, build_run, default_rows, finding
+from tests.run_figures import restated
 
 VALUES = {
     "script": "<script>alert(1)</script>",
@@ -58,10 +59,14 @@ PLACES = {
     "scores": "scope_id",
     "gaps": "source scope reason detail permission",
     "rejects": "source file column value reason",
+    "restatements": "source sub_account_id service_name cost_center charge_period",
     "policies": "policy title why file",
     "waivers": "waiver requirements reason approved_by ticket",
     "register_cost_centers": "name owner_email",
     "register_accounts": "account_id name",
+    "tie_out": "source issuer invoice_id billing_account_id detail",
+    "bridge": "source",
+    "commitments": "source id",
 }
 FINDING = (
     "subject title sub_account_id sub_account_name service_name region_id cost_center owner observed message remedy"
@@ -71,6 +76,7 @@ FINDING = (
 def rows() -> dict[str, list[dict[str, Any]]]:
     """Put every value wherever a bill, a register, a tag, a file name or a policy can put one."""
     made = default_rows()
+    made["restatements"] = restated()[:-1]
     for table, columns in PLACES.items():
         row = made[table][-1]
         made[table] += [{**row, **dict.fromkeys(columns.split(), value)} for value in VALUES.values()]
@@ -105,7 +111,7 @@ def test_a_pipe_gets_one_line_a_fact_whatever_the_value(run: Run) -> None:
     """No value starts a line of its own: no workflow command, no forged fact, no escape sequence."""
     text = console.render(run, [Path("out") / "x.html"])
     assert not CONTROLS.search(text)
-    kinds = {"run", "score", "shares", "total", "finding", "gap", "report"}
+    kinds = {"run", "score", "shares", "total", "delivery", "invoices", "finding", "gap", "report"}
     assert {line.split(" ")[0] for line in text.splitlines()} == kinds
     for value in VALUES.values():
         assert visible(value) in text, value

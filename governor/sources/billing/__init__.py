@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from governor.model import Position, Problem, Refused
-from governor.sources.billing import focus
+from governor.sources.billing import focus, gcp, mapping
 from governor.sources.billing.layout import Asked, Layout
 
 
@@ -22,6 +22,8 @@ class Format:
 # In the order in which a header is tried; `columns` is never guessed: it is what its mapping says.
 FORMATS: Mapping[str, Format] = {
     "focus": Format("FOCUS", focus.recognise, focus.read_header),
+    "columns": Format("a file with a mapping", lambda _header: "", mapping.read_header),
+    "gcp": Format("a Google Cloud usage cost export", gcp.recognise, gcp.read_header),
 }
 
 
@@ -36,7 +38,7 @@ def read_header(format_: str, header: Sequence[str], asked: Asked) -> Layout:
             raise Refused(Problem(Position(asked.file, 1, 1), "B013", what, mend))
         return FORMATS[format_].read_header(header, asked)
     if looks is None:
-        known = ", ".join(one.title for one in FORMATS.values())
+        known = ", ".join(one.title for name, one in FORMATS.items() if name != "columns")
         what = f"has {len(header)} columns and is none of the formats that are told from their columns: {known}"
         mend = "is the first line the column names? For any other CSV use `format: columns` with a mapping"
         raise Refused(Problem(Position(asked.file, 1, 1), "B026", what, mend))

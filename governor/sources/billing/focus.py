@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from governor.model import Position, Problem, Refused
+from governor.sources.billing.focus_dialects import adapt
 from governor.sources.billing.layout import Asked, Layout, fold, raw
 from governor.tables import FOCUS
 
@@ -96,13 +97,14 @@ def read_header(header: Sequence[str], asked: Asked) -> Layout:
             fields[name] = (raw(place[fold(name)]),)
     version, why = detect(folded)
     tags, allocated = place.get("tags"), place.get("allocatedtags")
-    return Layout(
+    layout = Layout(
         version,
         why,
         fields,
         None if tags is None else raw(tags),
         None if allocated is None else raw(allocated),
     )
+    return adapt(layout, header)
 
 
 def detect(folded: Sequence[str]) -> tuple[str, str]:

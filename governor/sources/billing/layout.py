@@ -23,7 +23,7 @@ class Asked:
 
     `kinds` say what each column holds, in the header's order: text, number, time, flag, map or list; a list of structs
     is JSON text. `wanted` are our names of `x_` columns to keep, `options` and `columns` what governor.yaml says of the
-    source.
+    source. `defaults` are our names of columns that governor.yaml gives a value.
     """
 
     file: str
@@ -31,6 +31,7 @@ class Asked:
     wanted: frozenset[str] = frozenset()
     options: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, Any] = field(default_factory=dict)
+    defaults: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ class Layout:
     identities: tuple[Identity, ...] = ()
     # (reason, detail): what a reader of the totals must know of this file. `assumption`: told, and hides nothing; any
     # reason that isn't among the ledger's NOTICES makes the run incomplete.
+    doubles: bool = False  # its text amounts are printed doubles: too fine ones are rounded, and that is told
+    grain: str = ""  # files of one source that differ in it tell the same charges twice where they overlap
     notices: tuple[tuple[str, str], ...] = ()
 
     @property

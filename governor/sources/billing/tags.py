@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from governor.sources.billing.layout import MISSING
+from governor.sources.billing.nested import Number, Pairs, decode
 
-SEPARATOR = "\x1f"  # between the tags and the allocated tags of a split row; JSON text never holds it
+SYSTEM = "system_label"  # Google's facts about a machine, such as its cores: nobody set them
+SEPARATOR = "\x1f"  # between levels of tags, the weakest first; JSON text never holds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,47 +30,29 @@ class TagSet:
         return "{" + ",".join([f"{_quote(key)}:{_quote(value)}" for key, value in self.tags.items()]) + "}"
 
 
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object with its keys in order, duplicates included."""
-
-
-class _Number(str):
-    """A JSON number exactly as written."""
-
-    __slots__ = ()
-
-
-def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} isn't JSON")
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_Pairs, parse_int=_Number, parse_float=_Number, parse_constant=_refuse_constant
-)
-
-
 _quote = json.encoder.encode_basestring  # a JSON string, anything but ASCII as it is
 
 
 def read_tags(raw: str) -> TagSet | None:
     """Read the raw tags of a row: an object, a list of key and value, or nothing. None: it can't be read.
 
-    A split row's AllocatedTags follow after SEPARATOR and override. Azure's pairs without braces are read: putting the
-    braces back can mean one thing only.
+    Levels of tags, such as a project's and the resource's own, are parted by SEPARATOR, and a later one overrides.
+    Azure's pairs without braces are read: putting the braces back can mean one thing only.
 
     >>> read_tags('{"a": "b", "n": 1.50, "t": true}').text
     '{"a":"b","n":"1.50","t":"true"}'
     >>> read_tags("{'a': 'b'}") is None
     True
     """
-    own, _, allocated = raw.partition(SEPARATOR)
-    base = _read(own)
-    if not allocated:
-        return base
-    over = _read(allocated)
-    if base is None or over is None:
-        return None
-    return TagSet(dict(sorted((base.tags | over.tags).items())), base.conflict or over.conflict)
+    first, *later = raw.split(SEPARATOR)
+    found = _read(first)
+    for level in later:
+        over = _read(level) if level else TagSet({})
+        if found is None or over is None:
+            return None
+        if over.tags:
+            found = TagSet(dict(sorted((found.tags | over.tags).items())), found.conflict or over.conflict)
+    return found
 
 
 def _read(text: str) -> TagSet | None:
@@ -76,10 +60,10 @@ def _read(text: str) -> TagSet | None:
     if text in MISSING:
         return TagSet({})
     try:
-        value = _DECODER.decode("{" + text + "}" if text.startswith('"') else text)
+        value = decode("{" + text + "}" if text.startswith('"') else text)
         pairs = _pairs(value)
         found = None if pairs is None else _keep_first(pairs)
-        if found is not None and "\\u" in text:
+        if found is not None and ("\\u" in text or "\\U" in text):
             found.text.encode()  # half a character, which only an escape can hide, can't be written anywhere
     except (ValueError, RecursionError):
         return None
@@ -87,22 +71,31 @@ def _read(text: str) -> TagSet | None:
 
 
 def _pairs(value: Any) -> list[tuple[str, str]] | None:
-    """List the keys and values; what the resource has itself hides what it inherited."""
-    if isinstance(value, _Pairs):
+    """List the keys and values; what is nearer to the resource hides what is farther (see _distance)."""
+    if isinstance(value, Pairs):
         return [(key, item if type(item) is str else _text(item)) for key, item in value]
     if not isinstance(value, list):
         return None
-    own: list[tuple[str, str]] = []
-    inherited: list[tuple[str, str]] = []
+    levels: dict[int, list[tuple[str, str]]] = {}
     for element in value:
-        entry = {key.lower(): item for key, item in element} if isinstance(element, _Pairs) else {}
+        entry = {key.lower(): item for key, item in element} if isinstance(element, Pairs) else {}
         key = entry.get("key")
         if not isinstance(key, str):
             return None
-        below = any(entry.get(flag) in (True, "true") for flag in ("x_inherited", "inherited"))
-        (inherited if below else own).append((key, _text(entry.get("value"))))
-    taken = {key for key, _ in own}
-    return own + [pair for pair in inherited if pair[0] not in taken]
+        if entry.get("x_type") != SYSTEM:
+            levels.setdefault(_distance(entry), []).append((key, _text(entry.get("value"))))
+    pairs: list[tuple[str, str]] = []
+    for _, level in sorted(levels.items()):
+        taken = {key for key, _ in pairs}
+        pairs += [pair for pair in level if pair[0] not in taken]
+    return pairs
+
+
+def _distance(entry: dict[str, Any]) -> int:
+    """Say how far from the resource a tag was set: its own label, its own tag, an inherited one, its project's."""
+    if any(entry.get(flag) in (True, "true") for flag in ("x_inherited", "inherited")):
+        return 3 if entry.get("x_type") == "project_label" else 2
+    return 1 if entry.get("x_type") == "tag" else 0
 
 
 def _keep_first(pairs: list[tuple[str, str]]) -> TagSet:
@@ -128,8 +121,8 @@ def _text(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    if isinstance(value, _Pairs):
+    if isinstance(value, Pairs):
         return "{" + ",".join(f"{_quote(k)}:{_json(v)}" for k, v in value) + "}"
     if isinstance(value, list):
         return "[" + ",".join(_json(item) for item in value) + "]"
-    return str(value) if isinstance(value, _Number) else json.dumps(value, ensure_ascii=False)
+    return str(value) if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)

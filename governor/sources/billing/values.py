@@ -1,13 +1,14 @@
 """Read the odd texts of a bill: what the engine's fast and strict reading didn't take.
 
 Each distinct text comes here once. A value is read exactly or not at all; nothing is guessed. `damaged` marks what only
-a spreadsheet writes: the file was opened and saved there, so its other values can't be trusted either.
+a spreadsheet writes: the file was opened and saved there, so its other values can't be trusted either. `rounded` marks
+an amount that was finer than money is kept.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -15,6 +16,7 @@ from governor import money
 from governor.money import DIGITS, SCALE
 
 ACCOUNT_DAMAGE = r"\d(\.\d+)?E\+\d{2,}"  # 1.23457E+12: the other digits of the account are gone
+DOUBLE_DIGITS = 17  # a double's shortest decimal never has more
 _DATE_DAMAGE = re.compile(r"\d{1,4}[/.]\d{1,2}[/.]\d{2,4}([ T].*)?")
 _MONEY_DAMAGE = re.compile(r"[^\w+.\-]*-?[$€£¥₹]|.*\d\s?[$€£¥₹]\s*$|.*\d,\d|\(.*\d.*\)$|.*\d[\s'\u00a0\u202f]\d")
 _CURRENCY = "$€£¥₹ \u00a0\u202f\t"
@@ -30,6 +32,7 @@ class Reading:
     code: str = ""
     reason: str = ""
     damaged: bool = False
+    rounded: bool = False
 
 
 def read_money(text: str, numbers: str | None = None) -> Reading:
@@ -63,6 +66,18 @@ def read_double(text: str) -> Reading:
         return Reading(code="B041", reason=f"an amount of more than {DIGITS - SCALE} digits before the decimal point")
     rounded = value.quantize(Decimal(1).scaleb(-SCALE), ROUND_HALF_EVEN, money.EXACT)
     return Reading(money.EXACT.plus(rounded))
+
+
+def read_printed_double(text: str, numbers: str | None = None) -> Reading:
+    """Read an amount that its source keeps as a double: exactly, or rounded where it is finer than money is kept.
+
+    >>> read_printed_double("5.5511151231257827e-17")
+    Reading(value=Decimal('5.5511151E-17'), code='', reason='', damaged=False, rounded=True)
+    """
+    reading = read_money(text, numbers)
+    if reading.code != "B041" or sum(c.isdigit() for c in re.split("[eE]", text)[0].lstrip("+-0.")) > DOUBLE_DIGITS:
+        return reading
+    return replace(read_double(text.strip()), rounded=True)
 
 
 def read_time(text: str, pattern: str | None = None) -> Reading:
