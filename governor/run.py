@@ -300,11 +300,11 @@ def _delivery_input(delivery: Delivery) -> dict[str, Any]:
     return {
         "kind": "billing",
         "source": delivery.source,
-        "format": "focus",
+        "format": ", ".join(sorted({f.format for f in delivery.files})),
         "version": delivery.version,
         "why": delivery.why,
         "files": [
-            {name: getattr(f, name) for name in ("path", "bytes", "sha256", "rows", "rejected", "version")}
+            {name: getattr(f, name) for name in ("path", "bytes", "sha256", "rows", "rejected", "aside", "version")}
             for f in delivery.files
         ],
     }
