@@ -24,6 +24,7 @@ test: check ## everything: checks, all tests, coverage
 	@$(BIN)/python -m pytest $(FAST) --cov --cov-report=term
 
 quick: $(VENV)/dev ## the inner loop: tests that are not slow
+	@.ci/programs hledger
 	@$(BIN)/python -m pytest -q $(FAST) -m "not slow"
 
 check: $(VENV)/dev ## format, lint, types, import law, generated docs

@@ -99,7 +99,7 @@ def write_project(folder: Path, bill: Path, registers: Path) -> Path:
             "accounts": {"file": str(registers / "accounts.csv"), "key": "account_id"},
             "apps": {"file": "apps.csv", "key": "app"},
         },
-        "billing": [{"name": "bill", "format": "focus", "path": str(bill)}],
+        "billing": [{"name": "bill", "path": str(bill)}],
         "policies": ["policies"],
     }
     path = folder / "governor.yaml"

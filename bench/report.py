@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.run import Cost, Sized
+    from bench.deliveries import Converter, Cur, Parts
+    from bench.measure import Cost
+    from bench.run import Sized
 
-PACKAGES = ("duckdb", "pyarrow", "sqlglot", "numpy", "cloud-cost-allocation")
+PACKAGES = ("duckdb", "pyarrow", "sqlglot", "numpy", "cloud-cost-allocation", "focus-data-toolkit")
 HAND_RATIO, ROWS_PER_5S, CSV_RATE, PARQUET_RATE = 1.5, 1_000_000, 50_000, 300_000
 _YES, _NO = "yes", "**no**"
-PEAK_MB, GROWTH, START, SPLIT_RATIO = 2_048, 11, 0.15, 20
+PEAK_MB, INGEST_MB, GROWTH, START, SPLIT_RATIO, PARTS_RATIO = 2_048, 1_536, 11, 0.15, 20, 1.2
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Measured:
     small: Sized
     large: Sized
     csv: tuple[int, Cost]
+    cur: Cur
+    parts: Parts
+    converter: Converter
     split: tuple[dict[str, Any], dict[str, Any]] | None
 
 
@@ -73,6 +78,7 @@ def _targets(m: Measured) -> list[tuple[str, str, str, bool]]:
             f"{large.run.peak_mb:,} MB",
             large.run.peak_mb <= PEAK_MB,
         ),
+        *_delivered(m),
         ("CPU of ten times the rows", f"<= {GROWTH} x", f"{growth:.1f} x", growth <= GROWTH),
         ("`governor --version`", f"<= {START} CPU s", f"{m.version:.3f} CPU s", m.version <= START),
     ]
@@ -87,6 +93,22 @@ def _targets(m: Measured) -> list[tuple[str, str, str, bool]]:
             )
         )
     return found
+
+
+def _delivered(m: Measured) -> list[tuple[str, str, str, bool]]:
+    """List the targets of reading deliveries."""
+    cur, peak = m.cur.rows / m.cur.ingest.cpu, max(m.parts.one.peak_mb, m.parts.many.peak_mb, m.large.ingest.peak_mb)
+    rows = f"{m.parts.rows:,} rows"
+    return [
+        ("ingest of a legacy AWS report (CSV.gz), rows per CPU s", f">= {CSV_RATE:,}", f"{cur:,.0f}", cur >= CSV_RATE),
+        (
+            f"100 Parquet files against one, {rows}",
+            f"<= {PARTS_RATIO} x its CPU",
+            f"{m.parts.ratio:.2f} x",
+            m.parts.ratio <= PARTS_RATIO,
+        ),
+        (f"peak memory of ingest, {rows}", f"<= {INGEST_MB:,} MB", f"{peak:,} MB", peak <= INGEST_MB),
+    ]
 
 
 def _split_ratio(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
@@ -105,7 +127,16 @@ def _figures(m: Measured) -> str:
             f"| {size}: of it, the statements | {sized.hand_cpu:.2f} | | |",
             f"| {size}: ratio of the two | {sized.ratio:.2f} | | |",
         ]
-    lines.append(_line(f"{m.csv[0]:,} rows: ingest alone, from CSV", m.csv[1]))
+    converted = f"{m.converter.rows:,} rows of FOCUS 1.2 as CSV to FOCUS 1.4"
+    lines += [
+        _line(f"{m.csv[0]:,} rows: ingest alone, from CSV", m.csv[1]),
+        _line(f"{m.cur.rows:,} rows: ingest of a legacy AWS report, 155 columns, CSV.gz", m.cur.ingest),
+        _line(f"{m.parts.rows:,} rows: ingest of one Parquet file", m.parts.one),
+        _line(f"{m.parts.rows:,} rows: ingest of 100 Parquet files", m.parts.many),
+        _line(f"{converted}: focus-data-toolkit", m.converter.theirs),
+        _line(f"{converted}: focus-data-toolkit without its checks", m.converter.unchecked),
+        _line(f"{converted}: governor, `collect billing --to focus`", m.converter.ours),
+    ]
     if m.split is None:
         return "\n".join([*lines, "", "cloud-cost-allocation was not installed, so it was not measured."])
     ours, theirs = m.split

@@ -11,42 +11,28 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import shutil
 import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # so that it runs as a script from anywhere
 
 import pyarrow.parquet as pq  # noqa: E402 - after the path
 
-from bench import report  # noqa: E402
-from bench.generate import generate  # noqa: E402
+from bench import deliveries, report  # noqa: E402
+from bench.measure import STAGES, Cost, make_bill, measure, rows_of, say  # noqa: E402
 from bench.policies import write_project  # noqa: E402
 from bench.split_case import SHARED  # noqa: E402
 from bench.world import Spec  # noqa: E402
 
-SEED, SMALL, VERSION_RUNS, SPLIT_CHARGES = 7, 1_000_000, 10, 1_000_000
+SEED, SMALL, VERSION_RUNS, SPLIT_CHARGES, CONVERTED = 7, 1_000_000, 10, 1_000_000, 100_000
 ALLOCATOR = "cloud_cost_allocation"
-STAGES = (sys.executable, "-m", "bench.stages")
-
-
-class Cost(NamedTuple):
-    """What a process took: CPU seconds, wall seconds, most memory in MB, and what it printed."""
-
-    cpu: float
-    wall: float
-    peak_mb: int
-    output: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,31 +60,11 @@ class Sized:
         return self.judge_cpu / self.hand_cpu
 
 
-def measure(command: Sequence[str], log: Path) -> Cost:
-    """Run a process to its end and read its own resource usage; one that fails ends the benchmark with its words."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = dict(os.environ, PYTHONPATH=path)
-    start = time.perf_counter()
-    with (
-        log.open("w+", encoding="utf-8") as words,
-        (log.parent / f"{log.name}.out").open("w+", encoding="utf-8") as out,
-    ):
-        process = subprocess.Popen(command, stdout=out, stderr=words, env=environment, cwd=ROOT)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)  # else Popen would wait for it again
-        wall = time.perf_counter() - start
-        words.seek(0)
-        out.seek(0)
-        if process.returncode:
-            raise SystemExit(f"{' '.join(command)}\nexited with {process.returncode}: {words.read()[-2_000:]}")
-        return Cost(used.ru_utime + used.ru_stime, wall, used.ru_maxrss >> 10, out.read())
-
-
 def measure_size(rows: int, work: Path) -> Sized:
     """Ingest, run, and answer by hand, all on one Parquet bill."""
     say(f"{rows:,} rows")
     bill, project, tables = work / f"bill-{rows}", work / f"project-{rows}", work / f"tables-{rows}"
-    _bill(Spec(rows, SEED), bill, "parquet")
+    make_bill(Spec(rows, SEED), bill, "parquet")
     for stale in (project, tables):
         shutil.rmtree(stale, ignore_errors=True)
     write_project(project, bill / "data", bill / "registers")
@@ -112,19 +78,19 @@ def measure_size(rows: int, work: Path) -> Sized:
     say(f"  by hand {hand.cpu:.1f} CPU s")
     same_answer(project / "ledger", work / f"hand-{rows}")
     shutil.rmtree(tables)
-    return Sized(_rows(bill), ingest, run, hand)
+    return Sized(rows_of(bill), ingest, run, hand)
 
 
 def measure_csv(rows: int, work: Path) -> tuple[int, Cost]:
     """Ingest a CSV bill."""
     say(f"{rows:,} rows of CSV")
     bill, project, tables = work / f"csv-{rows}", work / f"project-csv-{rows}", work / f"tables-csv-{rows}"
-    _bill(Spec(rows, SEED), bill, "csv")
+    make_bill(Spec(rows, SEED), bill, "csv")
     shutil.rmtree(tables, ignore_errors=True)
     write_project(project, bill / "data", bill / "registers")
     cost = measure([*STAGES, "ingest", str(project), str(tables)], work / "csv.log")
     shutil.rmtree(tables)
-    return _rows(bill), cost
+    return rows_of(bill), cost
 
 
 def measure_version(work: Path) -> float:
@@ -170,22 +136,6 @@ def _sums(path: Path, currency: str, key: str, amount: str) -> dict[tuple[str, s
     return {k: v for k, v in found.items() if not k[1].endswith(".conflict")}  # by hand, nobody looks for these
 
 
-def say(text: str) -> None:
-    """Tell whoever waits what is going on."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def _bill(spec: Spec, folder: Path, file_format: str) -> None:
-    """Generate a bill once; a later run finds it again."""
-    if not (folder / "truth.json").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        generate(spec, folder, file_format, os.cpu_count() or 1)
-
-
-def _rows(bill: Path) -> int:
-    return int(json.loads((bill / "truth.json").read_text(encoding="utf-8"))["rows"])
-
-
 def _size(text: str) -> int:
     return int(float(text.replace("_", "")))
 
@@ -205,9 +155,12 @@ def main() -> None:
     small = measure_size(min(SMALL, given.rows // 10), work)
     large = measure_size(given.rows, work)
     csv = measure_csv(given.csv_rows, work)
+    cur = deliveries.measure_cur(given.csv_rows, work)
+    parts = deliveries.measure_parts(work / f"bill-{given.rows}", work)
+    converter = deliveries.measure_converter(CONVERTED, work)
     split = measure_split(work)
     command = f"python bench/run.py --rows {given.rows} --csv-rows {given.csv_rows}"
-    text = report.page(report.Measured(given.date, command, version, small, large, csv, split))
+    text = report.page(report.Measured(given.date, command, version, small, large, csv, cur, parts, converter, split))
     given.output.write_text(text, encoding="utf-8")
     say(f"wrote {given.output}")
 
