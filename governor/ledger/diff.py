@@ -30,6 +30,8 @@ PERCENTAGES = (
 LINE = ("cost_center", "billing_period", "currency")
 STATEMENT = ("direct", "shared", "commitment", "central", "total", "suspense")
 FILE = ("path", "sha256", "rows", "rejected")
+INVOICE = ("source", "issuer", "invoice_id", "billing_account_id", "currency", "billing_periods")
+TIED = ("status", "invoiced", "billed", "residual")
 FINDING = ("fingerprint", "requirement", "severity", "subject", "source", "currency")
 CORRECTION = "Correction"  # FOCUS ChargeClass: a charge that mends an earlier, invoiced period
 
@@ -52,6 +54,7 @@ class Difference:
     growth: list[Row]  # charges that stayed where they were and became more or less
     findings: list[Row]  # `change`: new | reopened | fixed | unseen, and still_open where the verdict changed
     finding_counts: dict[str, int]  # new, reopened, still_open, fixed, unseen
+    invoices: list[Row]  # the tie-outs; none where an earlier governor committed one of the runs
     policies: list[Row]
     parameters: list[Row]
     inputs: list[Row]
@@ -77,6 +80,9 @@ def diff(old: Run, new: Run) -> Difference:
             growth=grown,
             findings=findings,
             finding_counts=counts,
+            invoices=_table(old, new, "tie_out", INVOICE, TIED)
+            if old.holds("tie_out") and new.holds("tie_out")
+            else [],
             policies=_table(old, new, "policies", ("policy", "kind"), ("digest",)),
             parameters=_compare(_parameters(old), _parameters(new), ("parameter",), ("value",)),
             inputs=_compare(_inputs(old), _inputs(new), ("kind", "source", "path"), ("sha256", "rows", "rejected")),

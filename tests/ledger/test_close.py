@@ -209,3 +209,13 @@ def test_a_later_run_says_what_it_changes_of_a_closed_period(tmp_path: Path) -> 
     [said] = differences(build_run(ledger, rows))
     center = rows["cost_centers"][0]["cost_center"]
     assert said == f"2026-05 is closed on run 1; this run differs by 12.40 USD billed, the statements of {center}"
+
+
+def test_a_difference_says_which_invoice_came_to_tie(tmp_path: Path) -> None:
+    """An invoice that was not tied and now is stands in the difference with both residuals; the others don't."""
+    project(tmp_path, charge("112.40"))
+    config = project(tmp_path, charge("100"))
+    shown = CliRunner().invoke(command, ["diff", "-c", str(config), "--format", "json"], standalone_mode=False)
+    [row] = json.loads(shown.output)["invoices"]
+    assert (row["invoice_id"], row["status_old"], row["status_new"]) == ("INV-1", "not_tied", "tied")
+    assert (row["residual_old"], row["residual_new"], row["residual_delta"]) == ("-12.40", "0.00", "12.40")
