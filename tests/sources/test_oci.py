@@ -144,7 +144,11 @@ def test_oracles_focus_report_is_read_as_oracle_means_it(tmp_path):
     )
     assert (usage["consumed_quantity"], usage["consumed_unit"], usage["sku_id"]) == (8, "OCPU Hours", "B97384")
     assert (correction["charge_category"], correction["charge_class"]) == ("Adjustment", None)
-    assert (usage["contracted_cost"], found[6]["billing_period"]) == (None, "2026-10"), "as delivered"
+    assert (usage["contracted_cost"], usage["list_cost"]) == (Decimal("0.24"), Decimal("0.30")), (
+        "the agreed price; the list's"
+    )
+    assert found[6]["billing_period"] == "2026-10", "Oracle's month, as delivered"
+    assert not {"charge_class", "commitment_discount_id", "contracted_cost"} & delivery.missing
     assert (tags(delivery)[0], tags(delivery)[4]) == ('{"Finance.CostCenter":"cc-1","owner":"ann"}', "{}")
     assert [(r["row"], r["column"], r["code"]) for r in rejects(delivery)] == [(7, "EffectiveCost", "B040")]
     [told] = [gap for gap in delivery.gaps if gap.reason == "broken_identity"]

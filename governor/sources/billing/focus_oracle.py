@@ -2,7 +2,8 @@
 
 It has ChargeSubcategory, UsageQuantity, UsageUnit and Region, and means what 1.0 means: the preview's names alone are
 no reason to refuse it. Its EffectiveCost is 0 in files of 2024, where Oracle's own description says that both costs are
-cost/myCost: a row that is billed and has no effective cost is read with the billed one, and that is told.
+cost/myCost: a row that is billed and has no effective cost is read with the billed one, and that is told. BilledCost is
+quantity times the agreed price, cost/unitPrice, and so is ContractedCost, which the report leaves out.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ def oracle(layout: Layout, place: Mapping[str, str], wanted: AbstractSet[str]) -
         both = (f"oci{oci.own_name(name)}", f"xoci{oci.own_name(name)}")
         if sql := tuple(place[spelled] for spelled in both if spelled in place):
             fields[name] = sql
+    fields |= {ours: ("CAST(NULL AS VARCHAR)",) for ours in oci.NOTHING if ours not in fields}
+    if contracted := fields.pop("contracted_cost", None):
+        own["ContractedCost"] = Own(contracted[0], MONEY)
+    derived["contracted_cost"] = "coalesce({ContractedCost}, {billed_cost})" if contracted else "{billed_cost}"
     identities = layout.identities
     if effective := fields.pop("effective_cost", None):
         own["EffectiveCost"] = Own(effective[0], MONEY)

@@ -54,6 +54,10 @@ _CONSTANTS = {
     "service_category": "'Other'",  # the report names none
 }
 
+# What is nothing in every row, and so is known: Oracle has no reserved instances, its FOCUS report leaves the pricing
+# category empty, and a correction that stands in the month it corrects has no ChargeClass.
+NOTHING = ("charge_class", "commitment_discount_id", "commitment_discount_status", "pricing_category")
+
 # What Oracle's FOCUS report calls oci_<name>; policies name it alike for both reports.
 _OWN = {
     "referencenumber": ("lineItem/referenceNo",),
@@ -86,7 +90,7 @@ def read_header(header: Sequence[str], asked: Asked) -> Layout:
         return tuple(place[_fold(name)] for name in names if _fold(name) in place)
 
     fields = {ours: sql for ours, names in _FIELDS.items() if (sql := found(names))}
-    fields |= {ours: (sql,) for ours, sql in _CONSTANTS.items()}
+    fields |= {ours: (sql,) for ours, sql in (_CONSTANTS | dict.fromkeys(NOTHING, "CAST(NULL AS VARCHAR)")).items()}
     if resource := found(("product/resourceId",)):
         fields["resource_type"] = (f"regexp_extract({resource[0]}, '{_OCID}', 1)",)
     for wanted in asked.wanted:

@@ -47,6 +47,11 @@ _CONSTANTS = {
     "sub_account_type": "'Cluster'",
     "charge_category": "'Usage'",
     "charge_frequency": "'Usage-Based'",
+    # An estimate corrects no invoice, and knows no commitment and no category of prices.
+    **dict.fromkeys(
+        ("charge_class", "commitment_discount_id", "commitment_discount_status", "pricing_category"),
+        "CAST(NULL AS VARCHAR)",
+    ),
 }
 _NOISE = "0.000001"  # what sums of doubles may differ by, in the currency
 _PARTED = (
@@ -56,7 +61,7 @@ _PARTED = (
 _ESTIMATE = (
     "assumption",
     "these costs are estimates by OpenCost's prices: where the bill of the same nodes is in this run too, they are "
-    "charged twice; take one of the two, or keep OpenCost's shares as a driver",
+    "charged twice; take one of the two",
 )
 _NO_LABELS = (
     "missing_column",
