@@ -8,10 +8,11 @@ from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from governor.sources.billing.oci import own_name
-from tests.bills import charges, refused, rejects, tags, take, to_csv
+from tests.bills import charges, refused, rejects, tags, take, to_csv, to_parquet
 from tests.project import BY_TAG, charge, judged, paid
 
 CASES = Path(__file__).parent.parent / "cases/billing/oci"
@@ -26,6 +27,18 @@ COMPARED = (
 BY_COMPARTMENT = BY_TAG.replace(
     "- {id: by-tag, to: tag.cost_center}", "- {id: by-shop, to: \"'A'\", where: \"oci_compartment_name = 'shop'\"}"
 )
+NO_OVERAGE = """
+kind: RulePolicy
+id: oracle
+title: The commitment is enough
+severity: low
+remedy: buy more of it
+rules: [{id: overage, title: Nothing is overage, assert: oci_overage_flag = 'N'}]
+tests:
+  - {rule: overage, charge: {oci_OverageFlag: N}, expect: pass}
+  - {rule: overage, charge: {oci_OverageFlag: "Y"}, expect: fail}
+  - {rule: overage, unread: [oci_overage_flag], expect: unknown}
+"""
 # What Oracle calls the columns of its FOCUS report, where the converted sample has FOCUS's names.
 ORACLES = {"ProviderName": "Provider", "PublisherName": "Publisher", "InvoiceIssuerName": "InvoiceIssuer", "RegionName": "Region", "ConsumedQuantity": "UsageQuantity", "ConsumedUnit": "UsageUnit", "ChargeClass": "ChargeSubcategory"}  # fmt: skip
 
@@ -65,7 +78,7 @@ def test_every_kind_of_row_becomes_what_the_case_says(tmp_path):
 def test_both_reports_are_told_from_their_columns_and_gzip_is_read(tmp_path):
     (tmp_path / "0001-00001.csv.gz").write_bytes(gzip.compress((CASES / "cost_report.csv").read_bytes()))
     said = {take(path, tmp_path, format="auto").version for path in ("0001-00001.csv.gz", CASES / "focus.csv")}
-    assert said == {"OCI", "FOCUS 1.0"}
+    assert said == {"proprietary", "FOCUS 1.0"}
 
 
 @pytest.mark.parametrize("spell", [str.lower, lambda n: n.replace("/", "_"), lambda n: n.replace("/", ".")])
@@ -155,6 +168,26 @@ def test_oracles_focus_report_is_read_as_oracle_means_it(tmp_path):
     assert "BilledCost is taken, for billing account: 0099887766" in told.detail
 
 
+def test_the_focus_report_as_parquet_has_doubles_and_is_read_the_same(tmp_path):
+    doubles = ("BilledCost", "EffectiveCost", "ListCost", "oci_AttributedCost")
+    table = [row for row in records(CASES / "focus.csv")[:6] if row["EffectiveCost"]]
+    typed = [row | {name: float(row[name]) for name in doubles} for row in table]
+    to_parquet(tmp_path / "a.parquet", typed, **dict.fromkeys(doubles, pa.float64()))
+    to_csv(tmp_path / "a.csv", table)
+    wanted = frozenset({"oci_compartment_id", "ConsumedQuantity"})
+    parquet, text = (charges(take(name, tmp_path, format="auto", columns=wanted)) for name in ("a.parquet", "a.csv"))
+    assert parquet == text
+    assert sum(c["effective_cost"] for c in parquet) == Decimal("3.14")
+
+
+def test_reports_of_a_month_may_differ_in_their_columns_of_tags(tmp_path):
+    """A tag's column is there where something in the six hours of a report has it."""
+    (tmp_path / "bucket").mkdir()
+    to_csv(tmp_path / "bucket/1.csv", [report()])
+    to_csv(tmp_path / "bucket/2.csv", [{n: v for n, v in report().items() if "tags/" not in n} | {"tags/Owner": "bob"}])
+    assert tags(take("bucket", tmp_path, format="oci"))[1:] == ['{"Owner":"bob"}']
+
+
 def test_a_focus_report_without_an_effective_cost_takes_the_billed_one(tmp_path):
     row = {name: value for name, value in records(CASES / "focus.csv")[0].items() if name != "EffectiveCost"}
     to_csv(tmp_path / "a.csv", [row])
@@ -183,6 +216,12 @@ def test_attributed_cost_is_kept_as_text_and_never_a_cost(tmp_path):
 def test_a_policy_may_allocate_by_compartment(tmp_path):
     run = judged(tmp_path, CASES / "cost_report.csv", policies=(BY_COMPARTMENT,), format="oci")
     assert paid(run)["A"] == Decimal("3.6400004480286738351254").normalize() + Decimal("2.2")
+
+
+def test_a_rule_and_its_inline_tests_may_name_oracles_columns(tmp_path):
+    run = judged(tmp_path, CASES / "cost_report.csv", policies=(BY_COMPARTMENT, NO_OVERAGE), format="oci")
+    found = [one for one in run.rows("findings") if one["requirement"] == "oracle/overage"]
+    assert [(one["verdict"], one["cost"]) for one in found] == [("fail", 3)]
 
 
 def test_focus_files_of_others_with_one_column_called_like_oracles_stay_as_they_are(tmp_path):

@@ -98,7 +98,7 @@ def read_header(header: Sequence[str], asked: Asked) -> Layout:
             fields[wanted] = sql
     tags = {name[len(_TAG) :]: raw(at) for at, name in enumerate(header) if name.lower().startswith(_TAG)}
     return Layout(
-        "OCI",
+        "proprietary",  # as Oracle calls it
         recognise(header),
         fields,
         # Oracle writes a column for each tag that anything in the report has: without one, nothing has a tag.
@@ -106,7 +106,7 @@ def read_header(header: Sequence[str], asked: Asked) -> Layout:
         format=FORMAT,
         own=_own(found),
         derived=_derived(),
-        grain="OCI",
+        grain="proprietary",
         notices=(COST,),
     )
 
