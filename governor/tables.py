@@ -47,6 +47,19 @@ def _focus(name: str, type_: str = TEXT, **flags: bool) -> Column:
     return Column(snake(name), type_, name, **flags)
 
 
+# What begins like this is a column of the provider's or the organisation's own: FOCUS says x_, and Oracle writes oci_.
+CUSTOM = ("x_", "oci_")
+
+
+def is_custom(name: str) -> bool:
+    """Whether a charge column is a provider's own, which is always text and kept only where a policy names it.
+
+    >>> is_custom("x_UsageType"), is_custom("oci_compartment_name"), is_custom("x_"), is_custom("resource_id")
+    (True, True, False, False)
+    """
+    return any(name.lower().startswith(prefix) and len(name) > len(prefix) for prefix in CUSTOM)
+
+
 # The 65 columns of FOCUS 1.4 Cost and Usage, and the two of earlier versions that 1.4 replaced are read into these.
 FOCUS = (
     _focus("BilledCost", MONEY, required=True),

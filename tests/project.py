@@ -98,6 +98,7 @@ def write_project(
     accounts: Iterable[str] = (),
     extra: str = "",
     source: str = "",
+    format: str = "focus",  # noqa: A002 - what governor.yaml calls it
 ) -> Path:
     """Write governor.yaml and what it names; returns its path. Lines of registers may be whole CSV lines."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +120,7 @@ registers:
   cost_centers: {{file: registers/cost_centers.csv, key: id}}
   accounts: {{file: registers/accounts.csv, key: account_id}}
 billing:
-  - {{name: bill, format: focus, path: "{path}"{source}}}
+  - {{name: bill, format: {format}, path: "{path}"{source}}}
 policies: [policies]
 ledger: ledger
 journal: {{clearing_account: "1990", expense_account: "6100"}}

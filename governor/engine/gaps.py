@@ -23,6 +23,7 @@ def find_gaps(engine: Engine, parts: Sequence[Part], source: str, charges: Path,
         detail = "amounts delivered as floating point need more than 24 fractional digits: rounded half to even"
         gaps.append(Gap(source, "", "rounded_double", detail, rows=rounded))
     gaps += _aside(engine, parts, source)
+    gaps += _virtual(engine, parts, source, charges)
     gaps += _broken_identities(engine, parts, source)
     notices = {notice for part in parts for notice in part.segment.inputs[0].layout.notices}
     gaps += [Gap(source, "", reason, detail) for reason, detail in notices]
@@ -110,6 +111,14 @@ def _aside(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:
         Gap(source, "", "set_aside", f"rows that are no charges: {why}", rows=count, cost=cost, currency=currency or "")
         for why, currency, count, cost in engine.rows(query)
     ]
+
+
+def _virtual(engine: Engine, parts: Sequence[Part], source: str, charges: Path) -> list[Gap]:
+    """Say what is billed in something that isn't money, such as tokens: FOCUS allows it, a ledger may not."""
+    detail = "BillingCurrency is no three-letter code of money: these amounts are kept apart and never added to others"
+    where = "NOT regexp_full_match(billing_currency, '[A-Z]{3}')"
+    table = f"read_parquet({literal(str(charges))})"
+    return _charged(engine, source, "BillingCurrency", "assumption", detail, table, where, parts[0].basis)
 
 
 def _broken_identities(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:

@@ -125,8 +125,8 @@ def check_verdicts(node: Node, example: str, found: Found) -> None:
 
 
 def is_column(name: str) -> bool:
-    """Say whether charges have a column of this name, FOCUS or ours; x_ columns are a bill's own."""
-    return name.lower().startswith("x_") or tables.snake(name) in _KNOWN
+    """Say whether charges have a column of this name, FOCUS or ours; x_ and oci_ columns are a bill's own."""
+    return tables.is_custom(name) or tables.snake(name) in _KNOWN
 
 
 def check_column(name: str, at: Position, found: Found) -> None:

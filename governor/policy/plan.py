@@ -247,7 +247,7 @@ class _Planner:
             return None
 
     def _lifted(self, condition: Condition) -> Condition:
-        row_columns = ROW_COLUMNS | {c for c in condition.columns if c.startswith("x_")}
+        row_columns = ROW_COLUMNS | {c for c in condition.columns if tables.is_custom(c)}
         lifted, flags = lift(condition, row_columns)
         self.flags.update(flags)
         # What a lifted condition reads is still what the whole one read: a column that was not delivered stays unread.

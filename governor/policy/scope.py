@@ -15,7 +15,6 @@ VIRTUAL = {
     "taggable": "billable AND resource_id IS NOT NULL",
 }
 ACCOUNT, ACCOUNTS, ACCOUNT_KEY = "account", "accounts", "sub_account_id"
-CUSTOM = "x_"  # columns of the provider's or the organisation's own, by FOCUS
 
 _INTERNAL = ("file", "row", "tag_set")  # where a charge stands, not what it is: a policy must not depend on it
 
@@ -77,7 +76,7 @@ def column(scope: Scope, written: str) -> Expression | Unknown:
         if kind is None:
             return Unknown("P031", f'column "{written}" can\'t be compared', "write tag.NAME to read a tag")
         return Column(name, kind)
-    if name.startswith(CUSTOM) and len(name) > len(CUSTOM) and _is_charges(scope):
+    if tables.is_custom(name) and _is_charges(scope):
         return Column(name, Kind.TEXT)
     if written.lower() in scope.tags:
         return Unknown("P031", f'unknown column "{written}"', f'did you mean the tag, "{TAG}{written.lower()}"?')

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from governor.model import Position, Problem, Refused
 from governor.sources.billing.focus_dialects import adapt
+from governor.sources.billing.focus_oracle import is_oracles
 from governor.sources.billing.layout import Asked, Layout, fold, raw
 from governor.tables import FOCUS
 
@@ -104,7 +105,7 @@ def read_header(header: Sequence[str], asked: Asked) -> Layout:
         None if tags is None else raw(tags),
         None if allocated is None else raw(allocated),
     )
-    return adapt(layout, header)
+    return adapt(layout, header, asked.wanted)
 
 
 def detect(folded: Sequence[str]) -> tuple[str, str]:
@@ -137,7 +138,7 @@ def _refuse(header: Sequence[str], folded: Sequence[str], wanted: frozenset[str]
         )
         raise Refused(Problem(position, "B013", what, mend))
     for old, new in PREVIEW.items():
-        if fold(old) in has and fold(new) not in has:
+        if fold(old) in has and fold(new) not in has and not is_oracles(has):
             raise Refused(
                 Problem(
                     position,

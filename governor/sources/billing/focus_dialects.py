@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from governor.sources.billing import gcp
+from governor.sources.billing.focus_oracle import oracle
 from governor.sources.billing.layout import Layout, Own, fold, raw
 from governor.tables import TIME
 
 _GOOGLE = {"xcosttype", "xcredits", "xexporttime", "xcurrencyconversionrate"}
 
 
-def adapt(layout: Layout, header: Sequence[str]) -> Layout:
-    """Return the layout as the header's provider means it; as it is where no dialect is known."""
+def adapt(layout: Layout, header: Sequence[str], wanted: AbstractSet[str] = frozenset()) -> Layout:
+    """Return the layout as the header's provider means it; as it is where no dialect is known.
+
+    `wanted` are our names of a provider's own columns to keep.
+    """
     place = {fold(name): raw(at) for at, name in reversed(list(enumerate(header)))}
-    return google(layout, place) or layout
+    return google(layout, place) or oracle(layout, place, wanted) or layout
 
 
 def google(layout: Layout, place: Mapping[str, str]) -> Layout | None:

@@ -6,11 +6,13 @@ A format module (focus.py, and its neighbours) turns a header into a `Layout`. I
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from governor.model import Position, Problem
 from governor.sources.billing.values import Reading
 from governor.tables import TEXT
 
@@ -129,3 +131,33 @@ def fold(name: str) -> str:
     ('billedcost', 'billedcost', 'billedcost')
     """
     return re.sub(r"[\s_\-\ufeff]", "", name).lower()
+
+
+def doubled(header: Sequence[str], folded: Sequence[str], read: Collection[str], file: str) -> list[Problem]:
+    """List the columns that stand more than once in a header, of those folded names that are read."""
+    return [
+        Problem(
+            Position(file, 1, 1),
+            "B012",
+            f"has the column {header[folded.index(key)]} {folded.count(key)} times: "
+            + ", ".join(repr(name[:60]) for name, k in zip(header, folded, strict=True) if k == key),
+            "keep one; names are compared without case, punctuation and spaces",
+        )
+        for key in sorted(set(read) & set(folded))
+        if folded.count(key) > 1
+    ]
+
+
+def tags_of_columns(tags: Mapping[str, str]) -> str:
+    """Write SQL for the tags as JSON text where each is a column: key -> SQL. A cell that says nothing is no tag."""
+    missing = ", ".join(f"'{word}'" for word in MISSING)
+    pairs = ", ".join(
+        f"CASE WHEN coalesce(CAST({sql} AS VARCHAR), '') NOT IN ({missing}) "
+        f"THEN {_quoted(json.dumps(key) + ':')} || CAST(to_json(CAST({sql} AS VARCHAR)) AS VARCHAR) END"
+        for key, sql in tags.items()
+    )
+    return f"('{{' || concat_ws(',', {pairs}) || '}}')"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -9,11 +9,10 @@ the month of the charge, and a charge is usage unless a column says otherwise.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from governor.model import Position, Problem, Refused
-from governor.sources.billing.layout import MISSING, Asked, Layout, fold, raw
+from governor.sources.billing.layout import Asked, Layout, fold, raw, tags_of_columns
 from governor.tables import snake
 
 COSTS = ("BilledCost", "EffectiveCost")
@@ -101,15 +100,5 @@ def _tags(found: Mapping[str, int], asked: Asked) -> str | None:
     tags = {ours.removeprefix(f"{TAGS}."): raw(at) for ours, at in found.items() if ours.startswith(f"{TAGS}.")}
     if not tags:
         return "'{}'" if column is None and asked.options.get("tags") == "none" else column
-    missing = ", ".join(f"'{word}'" for word in MISSING)
-    pairs = ", ".join(
-        f"CASE WHEN coalesce(CAST({sql} AS VARCHAR), '') NOT IN ({missing}) "
-        f"THEN {_quoted(json.dumps(key) + ':')} || CAST(to_json(CAST({sql} AS VARCHAR)) AS VARCHAR) END"
-        for key, sql in tags.items()
-    )
-    own = f"('{{' || concat_ws(',', {pairs}) || '}}')"
+    own = tags_of_columns(tags)
     return own if column is None else f"(coalesce({column}, '') || chr(31) || {own})"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
