@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from governor.sources.billing import gcp
-from governor.sources.billing.layout import Layout, Own, fold, raw
+from governor.sources.billing.azure_focus import adapt_focus
+from governor.sources.billing.layout import Asked, Layout, Own, fold, raw
 from governor.tables import TIME
 
 _GOOGLE = {"xcosttype", "xcredits", "xexporttime", "xcurrencyconversionrate"}
 
 
-def adapt(layout: Layout, header: Sequence[str]) -> Layout:
+def adapt(layout: Layout, header: Sequence[str], asked: Asked) -> Layout:
     """Return the layout as the header's provider means it; as it is where no dialect is known."""
     place = {fold(name): raw(at) for at, name in reversed(list(enumerate(header)))}
-    return google(layout, place) or layout
+    return google(layout, place) or adapt_focus(layout, place, asked) or layout
 
 
 def google(layout: Layout, place: Mapping[str, str]) -> Layout | None:
