@@ -28,19 +28,34 @@ def refuse_runs(inputs: Sequence[Input]) -> None:
 
 
 def refuse_overlaps(engine: Engine, parts: Sequence[Part], charges: Path) -> None:
-    """Refuse two exports that tell of one account's same day, such as a daily and a monthly one of the same costs."""
-    inputs = [one for part in parts for one in part.segment.inputs if one.layout.series]
-    if len({(one.layout.series, one.layout.grain) for one in inputs}) < 2:  # noqa: PLR2004
+    """Refuse two exports of the same costs that tell of one account's same day, such as a daily and a monthly one.
+
+    So are files of two formats, such as Azure's cost details beside its FOCUS export.
+    """
+    inputs = [one for part in parts for one in part.segment.inputs]
+    several = {one.layout.series for one in inputs} - {""}
+    formats = {one.layout.format for one in inputs}
+    if len(several) < 2 and len(formats) < 2:  # noqa: PLR2004
         return
-    series = [f"{one.layout.format} {one.layout.grain}" for one in inputs], [one.layout.series for one in inputs]
-    engine.register("series", pa.table({"file": [i.index for i in inputs], "kind": series[0], "series": series[1]}))
-    found = engine.rows(
-        "SELECT kind, min(series), max(series), billing_account_id, sub_account_id, "
-        "strftime(charge_period_start, '%Y-%m-%d') AS day "
-        f"FROM read_parquet({literal(str(charges))}) JOIN series USING (file) "
-        "GROUP BY ALL HAVING count(DISTINCT series) > 1 ORDER BY ALL LIMIT 1"
+    told = {
+        "file": [one.index for one in inputs],
+        "format": [one.layout.format for one in inputs],
+        "costs": [f"{one.layout.format} {one.layout.grain}" for one in inputs],
+        "series": [one.layout.series for one in inputs],
+        "name": [one.layout.series or one.name for one in inputs],
+    }
+    engine.register("exports", pa.table(told))
+    days = (
+        "SELECT DISTINCT format, costs, series, name, billing_account_id AS account, sub_account_id AS sub, "
+        f"strftime(charge_period_start, '%Y-%m-%d') AS day FROM read_parquet({literal(str(charges))}) "
+        "JOIN exports USING (file)"
     )
-    for _, one, other, account, sub_account, day in found:
-        what = f"and {one} both tell of {sub_account or account} on {day}: charges would count twice"
-        mend = "keep one of the two exports in this source"
-        raise Refused(Problem(Position(other), "B236", what, mend))
+    found = engine.rows(
+        f"WITH days AS ({days}) SELECT arg_min(name, format), arg_max(name, format), sub AS whose, day FROM days "
+        "WHERE sub IS NOT NULL GROUP BY sub, day HAVING count(DISTINCT format) > 1 UNION ALL "
+        "SELECT min(name), max(name), coalesce(sub, account), day FROM days "
+        "WHERE series <> '' GROUP BY costs, account, sub, day HAVING count(DISTINCT series) > 1 ORDER BY ALL LIMIT 1"
+    )
+    for one, other, whose, day in found:
+        what = f"and {one} both tell of {whose} on {day}: charges would count twice"
+        raise Refused(Problem(Position(other), "B236", what, "keep one of the two exports in this source"))

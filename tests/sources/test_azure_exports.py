@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bills import charges, refused, rejects, tags, take, to_csv
+from tests.bills import charges, refused, rejects, rows, tags, take, to_csv
 from tests.sources.test_azure import CASES, mca, records
 
 ACTUAL, AMORTIZED = records(CASES / "ea_actual.csv"), records(CASES / "ea_amortized.csv")
@@ -18,14 +18,14 @@ REGULAR, BOUGHT, COVERED, UNUSED = ACTUAL[0], ACTUAL[2], AMORTIZED[2], AMORTIZED
 
 def bill(tmp_path: Path, **files: list[dict[str, str]]) -> Path:
     """Write files below the folder `bills`; `__` in a name begins a folder."""
-    for name, rows in files.items():
-        to_csv(tmp_path / "bills" / f"{name.replace('__', '/')}.csv", rows)
+    for name, told in files.items():
+        to_csv(tmp_path / "bills" / f"{name.replace('__', '/')}.csv", told)
     return tmp_path / "bills"
 
 
-def cost(rows: list[dict[str, str]], **where: str) -> Decimal:
+def cost(told: list[dict[str, str]], **where: str) -> Decimal:
     """Add up the cost of rows that Azure's cost allocation didn't add and that have these values."""
-    own = (r for r in rows if not r["CostAllocationRuleName"] and all(r[k] == v for k, v in where.items()))
+    own = (r for r in told if not r["CostAllocationRuleName"] and all(r[k] == v for k, v in where.items()))
     return sum((Decimal(row["Cost"]) for row in own), Decimal(0))
 
 
@@ -179,7 +179,7 @@ def test_a_file_that_may_be_either_export_is_refused_beside_another_of_its_month
 
 
 @pytest.mark.parametrize(
-    ("name", "rows", "said"),
+    ("name", "told", "said"),
     [
         (
             "a",
@@ -191,8 +191,8 @@ def test_a_file_that_may_be_either_export_is_refused_beside_another_of_its_month
         ("actual", [UNUSED], "bills/actual.csv:2:1 B233 is said to be the actual export"),
     ],
 )
-def test_rows_that_contradict_what_is_said_of_their_file_are_refused(name, rows, said, tmp_path):
-    bill(tmp_path, **{name: rows})
+def test_rows_that_contradict_what_is_said_of_their_file_are_refused(name, told, said, tmp_path):
+    bill(tmp_path, **{name: told})
     [problem] = refused("bills", tmp_path, format="azure")
     assert problem.startswith(said)
 
@@ -233,6 +233,21 @@ def test_two_exports_of_the_same_day_are_refused(tmp_path):
     )
 
 
+def test_cost_details_beside_the_focus_export_of_a_day_are_refused(tmp_path):
+    """A container may hold both; another day may come in the other format."""
+    focus = rows(
+        {"SubAccountId": f"/subscriptions/{REGULAR['SubscriptionId']}", "ChargePeriodStart": "2026-09-01T00:00:00Z"}
+    )
+    azures = {"x_SkuMeterId": "1", "x_SkuMeterCategory": "Virtual Machines"}
+    bill(tmp_path, actual=[REGULAR], focus=[focus[0] | azures])
+    [said] = refused("bills", tmp_path, format="auto")
+    assert said.startswith(
+        "bills/focus.csv B236 and bills/actual.csv both tell of 11111111-aaaa-4aaa-8aaa-111111111111"
+    )
+    bill(tmp_path, focus=[focus[0] | azures | {"ChargePeriodStart": "2026-09-02"}])
+    assert len(charges(take("bills", tmp_path, format="auto"))) == 2
+
+
 def test_a_part_that_the_manifest_lists_and_that_isnt_there_is_missed(tmp_path):
     bill(tmp_path, actual=[REGULAR])
     blobs = [{"blobName": "x/20260901-20260930/actual.csv"}, {"blobName": "x/20260901-20260930/other.csv.gz"}]
@@ -262,8 +277,10 @@ def test_a_customer_agreement_without_the_column_of_benefits_is_judged_by_the_re
     lacking = ("benefitId", "benefitName")
     covered = mca(reservationId="R-1", pricingModel="", chargeType="Usage")
     standard = mca(reservationId="R-1", pricingModel="OnDemand")
-    rows = [{k: v for k, v in row.items() if k not in lacking} for row in (covered, standard)]
-    to_csv(tmp_path / "amortized.csv", rows)
+    to_csv(
+        tmp_path / "amortized.csv",
+        [{k: v for k, v in row.items() if k not in lacking} for row in (covered, standard)],
+    )
     found = charges(take("amortized.csv", tmp_path, format="azure"))
     assert [(c["billed_cost"], c["commitment_discount_id"], c["commitment_discount_status"]) for c in found] == [
         (0, "r-1", "Used"),
