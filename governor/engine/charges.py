@@ -30,6 +30,7 @@ class Part:
     reread: Mapping[str, Reread]
     tags: TagIds
     basis: str = "effective_cost"  # what policies allocate
+    leading: Path | None = None  # of what the other export of a pair tells: Parquet, k0 … and currency
 
     def value(self, field: Field) -> str:
         """Write SQL for a column's value, odd texts included."""
@@ -58,9 +59,27 @@ class Part:
         return {f.name: self.value(f) for f in self.segment.fields if not f.derived}
 
     @property
+    def aside(self) -> str:
+        """SQL for why a row is no charge, NULL where it is one; '' where every row is one."""
+        layout = self.segment.inputs[0].layout
+        why = ["d.aside"] if layout.aside else []
+        if layout.pair and self.leading:
+            why.append(f"CASE WHEN {self.repeated} THEN 'the {layout.pair.leading} export tells them too' END")
+        return f"coalesce({', '.join(why)})" if why else ""
+
+    @property
+    def repeated(self) -> str:
+        """SQL that is true for the rows that the other export of a pair tells too."""
+        layout = self.segment.inputs[0].layout
+        if not layout.pair or not self.leading:
+            return "FALSE"
+        held = "l.k0 IS NOT NULL AND d.aside IS NULL" if layout.aside else "l.k0 IS NOT NULL"
+        return f"({held} AND ({layout.pair.repeats.format_map(self.named)}))"
+
+    @property
     def charged(self) -> str:
         """SQL that is true for the rows that are charges, good or bad."""
-        return "d.aside IS NULL" if self.segment.inputs[0].layout.aside else "TRUE"
+        return f"({self.aside}) IS NULL" if self.aside else "TRUE"
 
     @property
     def good(self) -> str:
@@ -96,7 +115,17 @@ class Part:
         ]
         if self.segment.has_tags:
             joins.append(f"LEFT JOIN read_parquet({literal(str(self.tags.table))}) t ON t.raw = d.raw_tags")
+        if self.leading:
+            keys = (f"l.k{at} IS NOT DISTINCT FROM {key}" for at, key in enumerate(self.keys))
+            joins.append(f"LEFT JOIN read_parquet({literal(str(self.leading))}) l ON {' AND '.join(keys)}")
         return f"({self.segment.delivered}) d {' '.join(joins)}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """SQL for what rows of both exports of a pair have in common: the currency, never NULL, and the pair's key."""
+        pair = self.segment.inputs[0].layout.pair
+        keys = (f"CAST(({key.format_map(self.named)}) AS VARCHAR)" for key in (pair.key if pair else ()))
+        return (f"coalesce({self.value(self.field('billing_currency'))}, '')", *keys)
 
     def field(self, name: str) -> Field:
         """Find how a column is read."""
@@ -219,7 +248,7 @@ def reconcile(engine: Engine, parts: Sequence[Part], charges: Path, rejects: Pat
 
 def refuse_twice_told(engine: Engine, parts: Sequence[Part], charges: Path) -> None:
     """Refuse files that tell the same charges in two grains, such as Google's standard and its detailed export."""
-    inputs = {one.index: one for part in parts for one in part.segment.inputs}
+    inputs = {one.index: one for part in parts for one in part.segment.inputs if not one.layout.pair}
     if len({(one.layout.format, one.layout.grain) for one in inputs.values() if one.layout.grain}) < 2:  # noqa: PLR2004
         return
     told: dict[tuple[str, str | None, str], Input] = {}
@@ -228,7 +257,9 @@ def refuse_twice_told(engine: Engine, parts: Sequence[Part], charges: Path) -> N
         f"SELECT DISTINCT file, billing_account_id, billing_period FROM read_parquet({literal(str(charges))}) "
         "ORDER BY ALL"
     ):
-        one = inputs[file]
+        one = inputs.get(file)
+        if one is None:
+            continue
         first = told.setdefault((one.layout.format, account, period), one) if one.layout.grain else one
         if first.layout.grain != one.layout.grain:
             what = (
@@ -248,7 +279,7 @@ def _beside(engine: Engine, parts: Sequence[Part]) -> tuple[dict[int, int], dict
     for part in parts:
         layout = part.segment.inputs[0].layout
         wheres = [(also, also_where(part, one)) for one in layout.also]
-        wheres += [(aside, "d.aside IS NOT NULL")] if layout.aside else []
+        wheres += [(aside, f"{part.aside} IS NOT NULL")] if part.aside else []
         for counts, where in wheres:
             for file, count in engine.rows(f"SELECT d.file, count(*) FROM {part.source} WHERE {where} GROUP BY d.file"):
                 counts[file] = counts.get(file, 0) + count
@@ -260,7 +291,7 @@ def _delivered(engine: Engine, part: Part, name: str) -> Decimal:
     layout, field = part.segment.inputs[0].layout, part.field(name)
     named = {f.name: f.column.name for f in part.segment.fields}
     odd = any(named.get(used) in part.reread for used in field.uses)
-    if layout.aside or odd:
+    if part.aside or odd:
         total = _sum(engine, part, part.value(field), part.charged)
     else:
         total = EXACT.add(

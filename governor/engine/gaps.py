@@ -7,6 +7,7 @@ from pathlib import Path
 
 from governor.engine.charges import Part
 from governor.engine.duckdb import Engine, literal
+from governor.engine.pairs import find_pair_gaps
 from governor.model import Gap
 
 _SHOWN = 5  # files named in a gap's detail
@@ -25,6 +26,7 @@ def find_gaps(engine: Engine, parts: Sequence[Part], source: str, charges: Path,
     gaps += _aside(engine, parts, source)
     gaps += _virtual(engine, parts, source, charges)
     gaps += _broken_identities(engine, parts, source)
+    gaps += find_pair_gaps(engine, parts, source, charges)
     notices = {notice for part in parts for notice in part.segment.inputs[0].layout.notices}
     gaps += [Gap(source, "", reason, detail) for reason, detail in notices]
     for name in sorted({f.column.note for part in parts for f in part.segment.fields if f.numeric}):
@@ -96,10 +98,10 @@ def _conflicts(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:
 def _aside(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:
     """Say which rows were set aside because they are no charges."""
     selects = [
-        f"SELECT d.aside, {part.value(part.field('billing_currency'))} AS billing_currency, {part.cost} AS cost "
-        f"FROM {part.source} WHERE d.aside IS NOT NULL"
+        f"SELECT {part.aside} AS aside, {part.value(part.field('billing_currency'))} AS billing_currency, "
+        f"{part.cost} AS cost FROM {part.source} WHERE {part.aside} IS NOT NULL"
         for part in parts
-        if part.segment.inputs[0].layout.aside
+        if part.aside
     ]
     if not selects:
         return []

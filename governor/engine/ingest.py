@@ -25,7 +25,9 @@ from governor.engine.charges import Counts, Part, reconcile, refuse_twice_told, 
 from governor.engine.columns import Unreadable, as_printed, read_column, read_own
 from governor.engine.duckdb import MEMORY_MB, Engine, literal, open_engine
 from governor.engine.gaps import find_gaps
+from governor.engine.pairs import list_leading, refuse_untold, tell_exports
 from governor.engine.segments import Reread, Segment, Survey, blame, look_up, spare, survey
+from governor.engine.snapshots import refuse_overlaps, refuse_runs
 from governor.engine.staging import Input, ReadLayout, Stage
 from governor.engine.tagsets import identify, list_tags
 from governor.model import Delivery, InputFile, Position, Problem, Refused
@@ -67,8 +69,9 @@ def ingest(
     folders = sorted({path.resolve().parent for path in found.files})
     try:
         with open_engine(work=out, read=folders, threads=threads, memory_mb=memory_mb) as engine:
-            stage = Stage(engine, scratch, root, _reader(source, extra))
-            inputs = stage.stage(found.files, told)
+            stage = Stage(engine, scratch, root, _reader(source, extra, root))
+            inputs = tell_exports(engine, stage.stage(found.files, told))
+            refuse_runs(inputs)
             _require_columns(inputs, defaults)
             segments = _segments(inputs, kept, defaults, source)
             surveyed = _survey(engine, segments, source, scratch, told)
@@ -78,12 +81,15 @@ def ingest(
             tables = [out / f"{name}.parquet" for name in ("charges", "tag_sets", "rejects")]
             tags = identify(engine, raw_tags, scratch, tables[1])
             parts = [Part(s, v, r, tags, basis) for s, (v, r) in zip(segments, surveyed, strict=True)]
+            parts = list_leading(engine, parts, scratch)
             told("write", 0, 1)
             try:
                 write_charges(engine, parts, tables[0])
                 write_rejects(engine, parts, source.name, tables[2])
                 counts = reconcile(engine, parts, tables[0], tables[2])
                 refuse_twice_told(engine, parts, tables[0])
+                refuse_untold(engine, parts, tables[0])
+                refuse_overlaps(engine, parts, tables[0])
             except duckdb.Error as error:
                 raise Refused(*blame(engine, segments, error)) from error
             gaps = find_gaps(engine, parts, source.name, tables[0], tables[2])
@@ -105,12 +111,13 @@ def ingest(
     )
 
 
-def _reader(source: BillingSource, wanted: frozenset[str]) -> ReadLayout:
+def _reader(source: BillingSource, wanted: frozenset[str], root: Path) -> ReadLayout:
     """Give what turns a header into a layout, as the source is configured."""
     given = frozenset(snake(name) for name in source.defaults)
 
     def read(header: Sequence[str], kinds: Sequence[str], file: str) -> Layout:
-        asked = Asked(file, kinds, wanted, source.options, source.columns, given)
+        manifest = files.read_manifest((root / file).parent, file)
+        asked = Asked(file, kinds, wanted, source.options, source.columns, given, source.dates, manifest)
         return read_header(source.format, header, asked)
 
     return read

@@ -303,10 +303,10 @@ def _batches(
 
 def _same(inputs: Sequence[Input]) -> list[Problem]:
     """Find files delivered twice. Equal rows are kept wherever they are; equal files would count a bill twice."""
-    first: dict[str, Input] = {}
+    first: dict[tuple[str, str], Input] = {}
     problems = []
-    for one in inputs:
-        other = first.setdefault(one.sha256, one)
+    for one in inputs:  # a month without commitments is the same in both exports of a pair, which count once
+        other = first.setdefault((one.sha256, one.layout.grain if one.layout.pair else ""), one)
         if other is not one and one.rows:
             what = f"holds the same bytes as {other.name}: its charges would count twice"
             problems.append(Problem(Position(one.name), "B019", what, "remove one of them"))

@@ -19,8 +19,8 @@ from governor.reconcile.bridge import build_bridge, build_commitments
 from governor.reconcile.tie_out import Part, Sight, tie_out
 from governor.sources.invoices import Invoices
 
-# Gaps about who pays: they hide no billed amount.
-ABOUT_TAGS = ("unreadable_tags", "duplicate_tag_keys")
+# Gaps about who pays, or about what accrues: they hide no billed amount.
+NOT_BILLED = ("unreadable_tags", "duplicate_tag_keys", "effective_cost_unknown")
 
 _ARROW = {
     tables.TEXT: pa.string(),
@@ -90,8 +90,8 @@ def _sight(
         hidden[source, ""] = f"the source {source} was refused"
     for delivery in deliveries:
         for gap in delivery.gaps:
-            tags = gap.reason in ABOUT_TAGS or (gap.reason == "missing_column" and gap.scope == "Tags")
-            if not tags and gap.reason not in ("rejected_rows", *notices):
+            billed = gap.reason in NOT_BILLED or (gap.reason == "missing_column" and gap.scope == "Tags")
+            if not billed and gap.reason not in ("rejected_rows", *notices):
                 hidden[delivery.source, ""] = f"{gap.reason.replace('_', ' ')}: {gap.detail}"
     rejected = "SELECT source, coalesce(billing_period, ''), count(*) FROM rejects GROUP BY ALL ORDER BY ALL"
     for source, period, count in engine.rows(rejected):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from governor.model import Position, Problem, Refused
-from governor.sources.billing import focus, gcp, mapping, oci, opencost
+from governor.sources.billing import azure, focus, gcp, mapping, oci, opencost
 from governor.sources.billing.layout import Asked, Layout
 
 
@@ -23,6 +23,7 @@ class Format:
 FORMATS: Mapping[str, Format] = {
     "focus": Format("FOCUS", focus.recognise, focus.read_header),
     "columns": Format("a file with a mapping", lambda _header: "", mapping.read_header),
+    "azure": Format("Azure's cost details", azure.recognise, azure.read_header),
     "gcp": Format("a Google Cloud usage cost export", gcp.recognise, gcp.read_header),
     "oci": Format("an Oracle Cloud cost report", oci.recognise, oci.read_header),
     "opencost": Format("an OpenCost allocation export", opencost.recognise, opencost.read_header),

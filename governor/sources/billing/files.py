@@ -11,13 +11,15 @@ import difflib
 import glob
 import gzip
 import io
+import json
 import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from governor.model import Position, Problem, Refused
 
@@ -107,6 +109,34 @@ def find(path: str, root: Path, position: Position) -> Found:
         mend = f"data files end in {', '.join(DATA)}"
         raise Refused(Problem(position, "B001", f"there is no data file in {path!r}{beside}", mend))
     return Found(tuple(sorted(set(files), key=lambda p: shown(p, root))), tuple(sorted(set(ignored))))
+
+
+def read_manifest(folder: Path, name: str) -> Mapping[str, Any]:
+    """Read the manifest.json that an export writes beside its data; nothing where there is none.
+
+    Raises Refused where it lists data (Azure's `blobs`) that isn't there: a bill that is read in part is a wrong bill.
+    """
+    path = folder / "manifest.json"
+    try:
+        if path.stat().st_size > HEADER_BYTES_MAX:
+            return {}
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    blobs = found.get("blobs")
+    listed = (
+        [str(b["blobName"]) for b in blobs if isinstance(b, dict) and "blobName" in b]
+        if isinstance(blobs, list)
+        else []
+    )
+    there = {entry.name.removesuffix(".gz") for entry in folder.iterdir()}
+    if lacking := sorted(blob for blob in listed if PurePosixPath(blob).name.removesuffix(".gz") not in there):
+        what = f"is one of {len(listed)} files that manifest.json lists, and {len(lacking)} of them aren't beside it: "
+        what += ", ".join(PurePosixPath(blob).name[:80] for blob in lacking[:3])
+        raise Refused(Problem(Position(name), "B237", what, "download the export whole"))
+    return found
 
 
 def _beside(name: str) -> bool:

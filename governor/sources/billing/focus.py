@@ -105,7 +105,7 @@ def read_header(header: Sequence[str], asked: Asked) -> Layout:
         None if tags is None else raw(tags),
         None if allocated is None else raw(allocated),
     )
-    return adapt(layout, header, asked.wanted)
+    return adapt(layout, header, asked)
 
 
 def detect(folded: Sequence[str]) -> tuple[str, str]:

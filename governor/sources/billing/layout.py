@@ -25,7 +25,8 @@ class Asked:
 
     `kinds` say what each column holds, in the header's order: text, number, time, flag, map or list; a list of structs
     is JSON text. `wanted` are our names of `x_` columns to keep, `options` and `columns` what governor.yaml says of the
-    source. `defaults` are our names of columns that governor.yaml gives a value.
+    source, and so `dates`. `defaults` are our names of columns that governor.yaml gives a value. `manifest` is what
+    manifest.json beside the file holds.
     """
 
     file: str
@@ -34,6 +35,8 @@ class Asked:
     options: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, Any] = field(default_factory=dict)
     defaults: frozenset[str] = frozenset()
+    dates: str | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,35 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Alone:
+    """What is unknown where one export of a pair comes without the other: the gap's reason and detail.
+
+    `where` and `cost` say over our columns, in SQL, which charges it concerns and how much money.
+    """
+
+    reason: str
+    detail: str
+    where: str
+    cost: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two exports that tell the same charges, such as Azure's actual and amortized cost. Together they count once.
+
+    A layout's `grain` says which of the two its file is; where it is empty, `signs` may: for each export, what only a
+    row of it fulfils, as SQL over raw columns. Where files of both tell of the same `key` (SQL over {name}s), those
+    rows of the other for which `repeats` holds are set aside, and what is billed there must be what `leading` bills.
+    """
+
+    leading: str
+    signs: Mapping[str, str]
+    key: tuple[str, ...]
+    repeats: str
+    alone: Mapping[str, Alone]
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """How the files with one header are read.
 
@@ -99,12 +131,15 @@ class Layout:
     # reason that isn't among the ledger's NOTICES makes the run incomplete.
     doubles: bool = False  # its text amounts are printed doubles: too fine ones are rounded, and that is told
     grain: str = ""  # files of one source that differ in it tell the same charges twice where they overlap
+    pair: Pair | None = None  # how two grains go together; without it they are refused
+    series: str = ""  # what the file is a snapshot of, such as an export's month; `snapshot` is which one
+    snapshot: str = ""
     notices: tuple[tuple[str, str], ...] = ()
 
     @property
     def read(self) -> tuple[int, ...]:
         """The places of the raw columns that any expression names."""
-        texts = (*self.texts, *self.aside.values())
+        texts = (*self.texts, *self.aside.values(), *(self.pair.signs.values() if self.pair else ()))
         return tuple(sorted({int(n) for text in texts for n in re.findall(r"\bc(\d+)\b", text)}))
 
     @property

@@ -28,7 +28,7 @@ _EU = re.compile(r"\d{1,3}([.\u00a0\u202f ]\d{3})+(,\d*)?|\d+(,\d*)?|,\d+")
 class Reading:
     """What a text turned out to be: a value, or a code and the reason why there is none."""
 
-    value: Decimal | datetime | None = None
+    value: Decimal | datetime | str | None = None
     code: str = ""
     reason: str = ""
     damaged: bool = False
