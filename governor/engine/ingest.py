@@ -10,9 +10,11 @@ over both. Both are checked against what was written, in production.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -30,7 +32,10 @@ from governor.engine.staging import Input, ReadLayout, Stage
 from governor.engine.tagsets import identify, list_tags
 from governor.model import Delivery, InputFile, Position, Problem, Refused
 from governor.sources.billing import files, read_header, values
+from governor.sources.billing.deliveries import Promise
+from governor.sources.billing.files import Found
 from governor.sources.billing.layout import Asked, Layout, fold
+from governor.sources.billing.manifests import Manifest
 from governor.tables import FOCUS, MONEY, TEXT, TIME, Column, snake
 
 Progress = Callable[[str, int, int], None]
@@ -69,6 +74,7 @@ def ingest(
         with open_engine(work=out, read=folders, threads=threads, memory_mb=memory_mb) as engine:
             stage = Stage(engine, scratch, root, _reader(source, extra))
             inputs = stage.stage(found.files, told)
+            _keep_promises(inputs, found.promised)
             _require_columns(inputs, defaults)
             segments = _segments(inputs, kept, defaults, source)
             surveyed = _survey(engine, segments, source, scratch, told)
@@ -90,18 +96,23 @@ def ingest(
             told("write", 1, 1)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    _unchanged(inputs)
+    _unchanged(inputs, (*found.current, *found.superseded))
     versions = sorted({one.layout.version for one in inputs})
     return Delivery(
         source=source.name,
         version=", ".join(versions),
-        why=_why(inputs, found.ignored),
+        why=_why(inputs, found),
         files=tuple(_evidence(one, counts[one.index]) for one in inputs),
         charges=tables[0],
         tag_sets=tables[1],
         rejects=tables[2],
         missing=_missing(inputs, extra, defaults),
         gaps=gaps,
+        manifests=tuple(
+            InputFile(one.name, one.bytes, one.sha256, 0, 0, version, "manifest")
+            for version, manifests in (("manifest", found.current), ("superseded manifest", found.superseded))
+            for one in manifests
+        ),
     )
 
 
@@ -127,6 +138,41 @@ def _evidence(one: Input, counts: Counts) -> InputFile:
         one.layout.format,
         counts.aside,
     )
+
+
+def _keep_promises(inputs: Sequence[Input], promised: Mapping[Path, Promise]) -> None:
+    """Refuse files whose bytes, rows or columns aren't those that their manifest says."""
+    problems = []
+    for one, promise in ((one, promised[one.path]) for one in inputs if one.path in promised):
+        # Nobody says whether a gzip file's bytes are meant packed or unpacked: either will do.
+        if promise.bytes not in (None, one.bytes, one.unpacked):
+            what = f"has {one.bytes:,} bytes, and {promise.manifest} says {promise.bytes:,}"
+            problems.append(
+                Problem(Position(one.name), "B254", what, "deliver both again: one of them is cut off or old")
+            )
+        elif promise.rows not in (None, one.rows):
+            what = f"has {one.rows:,} rows, and {promise.manifest} says {promise.rows:,}"
+            problems.append(
+                Problem(Position(one.name), "B254", what, "deliver both again: one of them is cut off or old")
+            )
+        if promise.columns and one.text and (differ := _differ(one.header, promise.columns)):
+            what = f"has other columns than {promise.manifest} says: {differ}"
+            problems.append(Problem(Position(one.name, 1, 1), "B257", what, "deliver both again: one of them is old"))
+    if problems:
+        raise Refused(*problems)
+
+
+def _differ(header: Sequence[str], promised: Sequence[str]) -> str:
+    """Say which columns two lists don't share; empty where they hold the same, in whatever order."""
+    parts = []
+    for word, names in (
+        ("it lacks", Counter(promised) - Counter(header)),
+        ("it adds", Counter(header) - Counter(promised)),
+    ):
+        shown = [*names.elements()]
+        more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+        parts += [f"{word} {', '.join(shown[:_SHOWN])}{more}"] if shown else []
+    return "; ".join(parts)
 
 
 def _segments(
@@ -224,9 +270,17 @@ def _missing(inputs: Sequence[Input], extra: frozenset[str], defaults: Mapping[s
     return frozenset(missing - held) | (frozenset({"tag_set"}) if tagless else frozenset())
 
 
-def _unchanged(inputs: Sequence[Input]) -> None:
+def _unchanged(inputs: Sequence[Input], manifests: Sequence[Manifest]) -> None:
     """Refuse files that changed while they were read: what was written and what was hashed may differ."""
+    mend = "run again when it is complete"
     problems = []
+    for told in manifests:
+        try:
+            same = hashlib.sha256(told.path.read_bytes()).hexdigest() == told.sha256
+        except OSError:
+            same = False
+        if not same:
+            problems.append(Problem(Position(told.name), "B018", "changed while its files were read", mend))
     for one in inputs:
         try:
             now = one.path.stat()
@@ -234,15 +288,13 @@ def _unchanged(inputs: Sequence[Input]) -> None:
         except OSError:
             same = False
         if not same:
-            problems.append(
-                Problem(Position(one.name), "B018", "changed while it was read", "run again when it is complete")
-            )
+            problems.append(Problem(Position(one.name), "B018", "changed while it was read", mend))
     if problems:
         raise Refused(*problems)
 
 
-def _why(inputs: Sequence[Input], ignored: Sequence[str]) -> str:
-    """Say in words which version each file has and what was left aside."""
+def _why(inputs: Sequence[Input], found: Found) -> str:
+    """Say in words which version each file has, what manifests decided and what was left aside."""
     by_version: dict[tuple[str, str], list[str]] = {}
     for one in inputs:
         version = f"{one.layout.format} {one.layout.version}".strip()
@@ -252,6 +304,7 @@ def _why(inputs: Sequence[Input], ignored: Sequence[str]) -> str:
         f"{', …' if len(names) > 1 else ''}): {why}"
         for (version, why), names in sorted(by_version.items())
     ]
-    if ignored:
+    said += found.why
+    if ignored := found.ignored:
         said.append(f"left aside, not data: {', '.join(ignored[:_SHOWN])}" + (", …" if len(ignored) > _SHOWN else ""))
     return "; ".join(said)
