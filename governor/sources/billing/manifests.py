@@ -188,12 +188,14 @@ def _read_azure(said: Mapping[str, Any], folder: Parts) -> dict[str, Any]:
     config, info = _object(said, "exportConfig"), _object(said, "runInfo")
     prefix, period, run = _place(files)
     own, first, last = find_period(folder), _text(info, "startDate")[:10], _text(info, "endDate")[:10]
-    if not period[0]:
+    name, id_ = _text(config, "exportName"), _text(config, "resourceId").lower()
+    report = (*prefix, name, _text(config, "type"))
+    if not period[0]:  # then nothing in the keys parts the report's folders from the delivery's
+        report = report[len(prefix) :]
         period = own[2] if own else (first, last) if first and last else ("", "")
-    name = _text(config, "exportName")
     return {
         "kind": "Azure export",
-        "report": (*prefix, name, _text(config, "type")),
+        "report": (id_,) if id_ else report,
         "title": name or "/".join(prefix[-1:]),
         "period": period,
         "run": _text(info, "runId") or "/".join(run),
@@ -226,11 +228,12 @@ def _place(files: Sequence[Listed]) -> tuple[Parts, tuple[str, str], Parts]:
     return folder[:at], period, folder[at + size :]
 
 
-def _key(key: str) -> Parts:
+def _key(key: Any) -> Parts:
     """Take an object's address apart: `s3://bucket/…`, `https://account/container/…` or a key of the bucket."""
-    parts = tuple(filter(None, re.sub(r"^[a-z][a-z0-9+.-]*://[^/]*", "", key).split("/")))
-    if not parts or len(key) > KEY_CHARACTERS_MAX or not key.isprintable() or {".", ".."} & {*parts}:
-        raise _MalformedError(f"lists {key[:200]!r}, which is no object key")
+    text = key if isinstance(key, str) and len(key) <= KEY_CHARACTERS_MAX and key.isprintable() else ""
+    parts = tuple(filter(None, re.sub(r"^[a-z][a-z0-9+.-]*://[^/]*", "", text).split("/")))
+    if not parts or {".", ".."} & {*parts}:
+        raise _MalformedError(f"lists {str(key)[:200]!r}, which is no object key")
     return parts
 
 
