@@ -84,7 +84,7 @@ def aws_report(
     said = {
         "assemblyId": run or "overwritten",
         "account": "000000000123",
-        "columns": [dict(zip(("category", "name"), name.split("/"), strict=True)) for name in parts[0][0]],
+        "columns": [dict(zip(("category", "name"), name.split("/"), strict=False)) for name in parts[0][0]],
         "compression": "GZIP",
         "contentType": "text/csv",
         "reportName": "cur",

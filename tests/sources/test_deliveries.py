@@ -273,7 +273,7 @@ def test_a_missing_file_is_not_found_in_another_delivery(tmp_path):
     new = azure_export(tmp_path / "bill", "new", costs("2"))
     (new.parent / "part_0_0001.csv").unlink()
     assert refused("bill", tmp_path) == [
-        "bill/costs/20260901-20260930/new/manifest.json B252 lists 1 files, of which 1 aren't here: "
+        "bill/costs/20260901-20260930/new/manifest.json B252 lists files that aren't here (1 of 1): "
         "costs/20260901-20260930/new/part_0_0001.csv; deliver them again, at the place that the manifest gives"
     ]
 
@@ -365,4 +365,4 @@ def test_an_export_that_was_not_downloaded_whole_is_refused(sample_data, tmp_pat
     folder.mkdir(parents=True)
     shutil.copyfile(sample_data / "billing/koku/azure_export_manifest.json", folder / "manifest.json")
     [said] = refused("bill", tmp_path)
-    assert "B252 lists 1 files, of which 1 aren't here: cost/partitioned/20230101-20230131/202301041442/" in said
+    assert "B252 lists files that aren't here (1 of 1): cost/partitioned/20230101-20230131/202301041442/" in said

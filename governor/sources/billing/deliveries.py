@@ -161,7 +161,7 @@ def _take(delivery: _Delivery, listed: dict[Parts, Promise | None]) -> Iterator[
     one = delivery.first
     missing = ["/".join(each.key) for each in one.files if each.key not in delivery.found]
     if missing:
-        what = f"lists {len(one.files):,} files, of which {len(missing):,} aren't here: {_names(missing)}"
+        what = f"lists files that aren't here ({len(missing):,} of {len(one.files):,}): {_names(missing)}"
         yield Problem(Position(one.name), "B252", what, "deliver them again, at the place that the manifest gives")
     for each in one.files:
         path = delivery.found.get(each.key)
