@@ -7,15 +7,19 @@ import gzip
 import io
 import json
 import shutil
+from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from governor.config import BillingSource
 from governor.engine.ingest import ingest
 from governor.model import Position, Refused
-from governor.sources.billing import files
+from governor.sources.billing import files, manifests
+from governor.sources.billing.deliveries import settle
 from tests.bills import charges, refused, rows, take, to_csv
 from tests.deliveries import (
     CUR_MAPPING,
@@ -267,6 +271,51 @@ def test_a_file_that_two_manifests_list_is_refused(tmp_path):
     assert "B256 lists costs/20260901-20260930/run/part_0_0001.csv, and so does bill/costs/" in problem
 
 
+def test_a_copy_of_a_delivery_is_refused(tmp_path):
+    """Whoever keeps a second copy in the folder is told so; of an older delivery it is nobody's concern."""
+    path = azure_export(tmp_path / "bill", "run", costs("1"))
+    shutil.copytree(path.parent, tmp_path / "bill/backup")
+    [said] = refused("bill", tmp_path)
+    assert said.startswith(
+        "bill/backup/manifest.json B256 and bill/costs/20260901-20260930/run/manifest.json tell of one"
+    )
+    assert said.endswith("remove one copy: 1 files are here twice")
+    azure_export(tmp_path / "bill", "next", costs("2"), submitted="2026-09-09T00:00:00Z")
+    assert billed(tmp_path) == ["2"]
+
+
+FOLDERS = st.lists(st.sampled_from(["a", "b", "20260901-20260930", "20261001-20261031", "r1", "r2"]), max_size=4)
+FILES = st.builds(lambda folder, name: (*folder, name), FOLDERS, st.sampled_from(["1.csv", "2.csv"]))
+
+
+@st.composite
+def manifest(draw):
+    """A manifest of anything, anywhere: its keys may meet the files or not."""
+    folder, keys = tuple(draw(FOLDERS)), draw(st.lists(FILES, min_size=1, max_size=3, unique=True))
+    created = draw(st.none() | st.datetimes(timezones=st.just(UTC)))
+    period = draw(st.sampled_from([("", ""), ("2026-09", "2026-09"), ("2026-10", "2026-10")]))
+    name = "/".join((*folder, f"{draw(st.integers(0, 99))}-manifest.json"))
+    listed = tuple(manifests.Listed(key) for key in keys)
+    run, report = draw(st.sampled_from(["r1", "r2"])), (draw(st.sampled_from("xy")),)
+    return manifests.Manifest(Path(name), name, folder, 0, "", "kind", report, "", period, run, created, listed)
+
+
+@given(st.lists(manifest(), max_size=5, unique_by=lambda one: one.name), st.sets(FILES), st.randoms())
+def test_whatever_manifests_say_no_file_is_lost_or_read_twice(told, paths, random):
+    """Every file is read or left aside, or something is refused; all that is read was found; order changes nothing."""
+    settled = settle(told, paths, "/".join)
+    assert settled.read.keys() | settled.aside <= paths
+    assert not settled.read.keys() & settled.aside
+    if not settled.problems:
+        assert settled.read.keys() | settled.aside == paths
+        promised = [(promise.manifest, path) for path, promise in settled.read.items() if promise]
+        listed = sum(len(one.files) for one in told if one.name in {name for name, _ in promised})
+        assert len(promised) == listed, "each file of a manifest that decides is read"
+    shuffled = random.sample(told, len(told))
+    again = settle(shuffled, random.sample(sorted(paths), len(paths)), "/".join)
+    assert (again.read, again.aside, sorted(again.problems)) == (settled.read, settled.aside, sorted(settled.problems))
+
+
 def test_a_missing_file_is_not_found_in_another_delivery(tmp_path):
     """Every delivery calls its files alike: what one lacks is never taken from the next."""
     azure_export(tmp_path / "bill", "old", costs("1"), submitted="2026-09-04T00:00:00Z")
@@ -282,8 +331,9 @@ def test_a_left_over_file_of_the_other_mode_is_not_taken_for_a_listed_one(tmp_pa
     """`cur-1.csv.gz` beside the delivery's folder is another file than the one inside."""
     month = aws_report(tmp_path / "bill", "aaaa", lines("1"))
     (month / "aaaa/cur-1.csv.gz").rename(month / "cur-1.csv.gz")
-    said = refused("bill", tmp_path, format="columns", mapping=CUR_MAPPING)
-    assert [one.split()[1] for one in said] == ["B255", "B252"]
+    for path in ("bill", "bill/cur/20260901-20261001"):
+        said = refused(path, tmp_path, format="columns", mapping=CUR_MAPPING)
+        assert [one.split()[1] for one in said] == ["B255", "B252"]
 
 
 @pytest.mark.parametrize("key", ["/etc/passwd", "secret/bill.csv", "bill/../secret/bill.csv", "s3://x/a\\..\\b.csv"])

@@ -45,10 +45,14 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
-    """The manifests that tell of one delivery, and where the files that they list were found."""
+    """The manifests that tell of one delivery, and where the files that they list were found.
+
+    `again` are files that a further manifest of the same delivery has found elsewhere: a copy of it.
+    """
 
     manifests: tuple[Manifest, ...]
     found: Mapping[Parts, Parts]  # key -> path
+    again: frozenset[Parts]
 
     @property
     def first(self) -> Manifest:
@@ -60,7 +64,7 @@ class _Delivery:
 
 
 def settle(manifests: Sequence[Manifest], files: Collection[Parts], show: Callable[[Parts], str]) -> Settled:
-    """Decide about the data files of one folder; paths are relative to it, and `show` names one in a message.
+    """Decide about the data files of one folder, whose name is the first part of every path. `show` names a path.
 
     Without a manifest every file is read. With manifests, what lies where one of their reports is delivered must be
     listed by one of them; what lies elsewhere is read as if there were none.
@@ -79,11 +83,12 @@ def settle(manifests: Sequence[Manifest], files: Collection[Parts], show: Callab
     for delivery in current:
         problems += _take(delivery, listed)
     problems += _overlaps(current)
-    aside = frozenset(path for one in superseded for path in one.found.values()).difference(listed)
+    aside = frozenset(path for one in superseded for path in (*one.found.values(), *one.again)).difference(listed)
     scope = {root for one in (*current, *superseded) for root in _roots(one)}
     inside = {path for path in known if any(path[: len(root)] == root for root in scope)}
     status = {path for path in inside if NOT_A_BILL in path[:-1]} - listed.keys()
-    problems += _unlisted(inside - status - aside - listed.keys(), {*listed, *aside}, show)
+    copied = frozenset[Parts]().union(*(one.again for one in current))
+    problems += _unlisted(inside - status - aside - copied - listed.keys(), {*listed, *aside}, show)
     return Settled(
         read=listed | dict.fromkeys(known - inside),
         aside=aside | status,
@@ -100,27 +105,28 @@ def _by_period(manifests: Sequence[Manifest], files: frozenset[Parts]) -> Iterat
     for one in sorted(manifests, key=lambda one: (len(one.folder), one.name)):
         groups.setdefault((one.kind, one.report, one.period), {}).setdefault(one.run, []).append(one)
     for _, runs in sorted(groups.items()):
-        yield [_Delivery(tuple(told), _find(told, files)) for told in runs.values()]
+        yield [_find(told, files) for told in runs.values()]
 
 
-def _find(told: Sequence[Manifest], files: frozenset[Parts]) -> dict[Parts, Parts]:
-    """Find the files that a delivery lists: where the end of their key lies below the manifest's folder or above it."""
-    found = {}
-    for key in (listed.key for one in told for listed in one.files):
-        places = (place for one in told if (place := _locate(key, one.folder, files)))
-        if place := next(places, None):
-            found[key] = place
-    return found
+def _find(told: Sequence[Manifest], files: frozenset[Parts]) -> _Delivery:
+    """Find the files that the manifests of one delivery list."""
+    found: dict[Parts, Parts] = {}
+    again: set[Parts] = set()
+    for one in told:
+        for listed in one.files:
+            if path := _locate(listed.key, one.folder, files):
+                again |= {path} - {found.setdefault(listed.key, path)}
+    return _Delivery(tuple(told), found, frozenset(again))
 
 
 def _locate(key: Parts, folder: Parts, files: frozenset[Parts]) -> Parts | None:
     """Find the file of a key from a manifest's folder upward: as much of the key's end as lies there counts.
 
     A folder may have been downloaded from any prefix, but no folder of the key may be left out in its middle: below
-    `20260901-20261001`, a delivery's file in `a1b2` isn't the file of the same name that lies beside it.
+    `20260901-20261001`, a delivery's file in `a1b2` isn't the file of the same name that lies beside `a1b2`.
     """
-    for size in range(len(key), 0, -1):
-        for up in range(len(folder), -1, -1):
+    for up in range(len(folder), -1, -1):
+        for size in range(len(key), 0, -1):
             path = (*folder[:up], *key[-size:])
             if path in files and not (up and folder[up - 1] in key[: -size - 1]):
                 return path
@@ -163,6 +169,9 @@ def _take(delivery: _Delivery, listed: dict[Parts, Promise | None]) -> Iterator[
     if missing:
         what = f"lists files that aren't here ({len(missing):,} of {len(one.files):,}): {_names(missing)}"
         yield Problem(Position(one.name), "B252", what, "deliver them again, at the place that the manifest gives")
+    if copied := delivery.again.difference(listed):
+        what = f"and {_names([m.name for m in delivery.manifests[1:]])} tell of one delivery, and each has its files"
+        yield Problem(Position(one.name), "B256", what, f"remove one copy: {len(copied):,} files are here twice")
     for each in one.files:
         path = delivery.found.get(each.key)
         if path and (first := listed.get(path)):

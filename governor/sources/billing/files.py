@@ -134,7 +134,7 @@ def _settle(
     for path in told:
         name = shown(path, root)
         try:
-            one = manifests.read(path, name, path.relative_to(top).parts[:-1])
+            one = manifests.read(path, name, path.relative_to(top.parent).parts[:-1])
             if one:
                 known.append(one)
             else:
@@ -143,8 +143,8 @@ def _settle(
             problems += refused.problems
         except OSError as error:
             problems.append(Problem(Position(name), "B018", f"can't be read: {error.strerror}"))
-    paths = {path.relative_to(top).parts: path for path in files}
-    settled = settle(known, paths.keys(), lambda parts: shown(top.joinpath(*parts), root))
+    paths = {path.relative_to(top.parent).parts: path for path in files}
+    settled = settle(known, paths.keys(), lambda parts: shown(top.parent.joinpath(*parts), root))
     problems += settled.problems
     problems += [problem for parts, path in paths.items() if parts not in settled.aside and (problem := files[path])]
     if problems:
