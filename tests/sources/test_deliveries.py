@@ -158,6 +158,13 @@ def test_a_folder_may_be_named_at_any_height(path, tmp_path):
     assert billed(tmp_path, path) == ["2"]
 
 
+def test_a_folder_may_be_downloaded_from_any_prefix(tmp_path):
+    """Folders of the key that lie above the export's may be left out, whatever the local ones are called."""
+    path = azure_export(tmp_path / "bill/exports", "run", costs("1"))
+    path.write_text(path.read_text().replace('"costs/', '"exports/deep/costs/'))
+    assert names(tmp_path) == names(tmp_path, "bill/exports") == ["exports/costs/20260901-20260930/run/part_0_0001.csv"]
+
+
 def test_a_folder_may_be_downloaded_flat(tmp_path):
     """Manifest and files in one folder of any name."""
     azure_export(tmp_path / "exports", "run", costs("1"), costs("2"))

@@ -99,38 +99,50 @@ def settle(manifests: Sequence[Manifest], files: Collection[Parts], show: Callab
     )
 
 
-def _by_period(manifests: Sequence[Manifest], files: frozenset[Parts]) -> Iterator[list[_Delivery]]:
+def _by_period(manifests: Sequence[Manifest], files: Collection[Parts]) -> Iterator[list[_Delivery]]:
     """Gather the deliveries of each report and period. The manifest nearest to the top is the first of a delivery."""
+    named: dict[str, list[Parts]] = {}
+    for path in sorted(files):
+        named.setdefault(path[-1], []).append(path)
     groups: dict[tuple[str, Parts, tuple[str, str]], dict[str, list[Manifest]]] = {}
     for one in sorted(manifests, key=lambda one: (len(one.folder), one.name)):
         groups.setdefault((one.kind, one.report, one.period), {}).setdefault(one.run, []).append(one)
     for _, runs in sorted(groups.items()):
-        yield [_find(told, files) for told in runs.values()]
+        yield [_find(told, named) for told in runs.values()]
 
 
-def _find(told: Sequence[Manifest], files: frozenset[Parts]) -> _Delivery:
-    """Find the files that the manifests of one delivery list."""
+def _find(told: Sequence[Manifest], named: Mapping[str, Sequence[Parts]]) -> _Delivery:
+    """Find the files that the manifests of one delivery list, among those of each name."""
     found: dict[Parts, Parts] = {}
     again: set[Parts] = set()
     for one in told:
         for listed in one.files:
-            if path := _locate(listed.key, one.folder, files):
-                again |= {path} - {found.setdefault(listed.key, path)}
+            key, folder = listed.key, one.folder
+            fitting = [path for path in named.get(key[-1], ()) if _fits(path, key, folder)]
+            if fitting:
+                path = max(fitting, key=lambda path: (_same(path, folder), _same(path[::-1], key[::-1])))
+                again |= {path} - {found.setdefault(key, path)}
     return _Delivery(tuple(told), found, frozenset(again))
 
 
-def _locate(key: Parts, folder: Parts, files: frozenset[Parts]) -> Parts | None:
-    """Find the file of a key from a manifest's folder upward: as much of the key's end as lies there counts.
+def _fits(path: Parts, key: Parts, folder: Parts) -> bool:
+    """Tell whether a path is the file of a key, for a manifest in `folder`: it ends as the key does.
 
-    A folder may have been downloaded from any prefix, but no folder of the key may be left out in its middle: below
-    `20260901-20261001`, a delivery's file in `a1b2` isn't the file of the same name that lies beside `a1b2`.
+    What comes before must lead to the manifest, from whatever prefix it was downloaded. Of the key's folders from the
+    period's downward none may be left out in between: below `20260901-20261001`, a delivery's file in `a1b2` isn't the
+    file of the same name beside `a1b2`. All may, where the file lies below its manifest.
     """
-    for up in range(len(folder), -1, -1):
-        for size in range(len(key), 0, -1):
-            path = (*folder[:up], *key[-size:])
-            if path in files and not (up and folder[up - 1] in key[: -size - 1]):
-                return path
-    return None
+    period = find_period(key[:-1])
+    first = period[0] if period else 0
+    same = _same(path[::-1], key[::-1])
+    rest = path[: len(path) - same]
+    near = not rest or len(key) - same <= first or path[: len(folder)] == folder
+    return near and folder[: len(rest)] == rest and rest[-1:] not in {(part,) for part in key[first : len(key) - same]}
+
+
+def _same(one: Parts, other: Parts) -> int:
+    """Count the parts with which both begin."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _newest(deliveries: Sequence[_Delivery]) -> _Delivery | Problem:
@@ -198,8 +210,7 @@ def _roots(delivery: _Delivery) -> Iterator[Parts]:
     for key, path in delivery.found.items():
         period = find_period(key[:-1])
         own = len(key) - period[0] if period else 1  # the period's folder and what lies below it
-        same = next((n for n in range(len(path)) if n == len(key) or path[-1 - n] != key[-1 - n]), len(path))
-        yield path[: len(path) - min(own, same)]
+        yield path[: len(path) - min(own, _same(path[::-1], key[::-1]))]
 
 
 def _unlisted(paths: Collection[Parts], listed: Collection[Parts], show: Callable[[Parts], str]) -> Iterator[Problem]:
