@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -108,11 +108,7 @@ def ingest(
         rejects=tables[2],
         missing=_missing(inputs, extra, defaults),
         gaps=gaps,
-        manifests=tuple(
-            InputFile(one.name, one.bytes, one.sha256, 0, 0, version, "manifest")
-            for version, manifests in (("manifest", found.current), ("superseded manifest", found.superseded))
-            for one in manifests
-        ),
+        manifests=tuple(_manifests(found)),
     )
 
 
@@ -173,6 +169,12 @@ def _differ(header: Sequence[str], promised: Sequence[str]) -> str:
         more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
         parts += [f"{word} {', '.join(shown[:_SHOWN])}{more}"] if shown else []
     return "; ".join(parts)
+
+
+def _manifests(found: Found) -> Iterator[InputFile]:
+    for version, manifests in (("manifest", found.current), ("superseded manifest", found.superseded)):
+        for one in manifests:
+            yield InputFile(one.name, one.bytes, one.sha256, 0, 0, version, "manifest")
 
 
 def _segments(

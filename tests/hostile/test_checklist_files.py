@@ -103,7 +103,7 @@ def test_01_data_before_its_manifest(name, tmp_path):
     assert said == (
         f"{later.parent.relative_to(tmp_path)} B255 has data ({later.name}) and no manifest that lists it: "
         "the delivery isn't complete yet; "
-        "run again when its manifest is there; move it elsewhere if it isn't part of this export"
+        "run again when its manifest is there, or move the data elsewhere"
     )
 
 

@@ -334,6 +334,14 @@ def test_a_missing_file_is_not_found_in_another_delivery(tmp_path):
     ]
 
 
+def test_no_file_is_blamed_for_a_manifest_that_can_not_be_read(tmp_path):
+    """One line, with what is wrong, and not one more for every file that it would have listed."""
+    azure_export(tmp_path / "bill", "r1", costs("1"))
+    azure_export(tmp_path / "bill", "r2", costs("2"), days="20261001-20261031").write_text('{"blobs":')
+    [said] = refused("bill", tmp_path)
+    assert said.startswith("bill/costs/20261001-20261031/r2/manifest.json B250 is no manifest that can be read: ")
+
+
 def test_a_left_over_file_of_the_other_mode_is_not_taken_for_a_listed_one(tmp_path):
     """`cur-1.csv.gz` beside the delivery's folder is another file than the one inside."""
     month = aws_report(tmp_path / "bill", "aaaa", lines("1"))

@@ -226,7 +226,7 @@ def _unlisted(paths: Collection[Parts], listed: Collection[Parts], show: Callabl
             yield Problem(Position(show(folder)), "B253", what, "remove it, or deliver the manifest that lists it")
         else:
             what = f"has data ({names}) and no manifest that lists it: the delivery isn't complete yet"
-            mend = "run again when its manifest is there; move it elsewhere if it isn't part of this export"
+            mend = "run again when its manifest is there, or move the data elsewhere"
             yield Problem(Position(show(folder)), "B255", what, mend)
 
 

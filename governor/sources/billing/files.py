@@ -145,7 +145,8 @@ def _settle(
             problems.append(Problem(Position(name), "B018", f"can't be read: {error.strerror}"))
     paths = {path.relative_to(top.parent).parts: path for path in files}
     settled = settle(known, paths.keys(), lambda parts: shown(top.parent.joinpath(*parts), root))
-    problems += settled.problems
+    # What a manifest that can't be read lists isn't known: no file is blamed for it.
+    problems += [each for each in settled.problems if not problems or each.code not in {"B253", "B255"}]
     problems += [problem for parts, path in paths.items() if parts not in settled.aside and (problem := files[path])]
     if problems:
         raise Refused(*sorted(problems))
