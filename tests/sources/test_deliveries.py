@@ -137,6 +137,13 @@ def test_azure_export_of_the_first_manifest_version_goes_by_the_folders_times(tm
     assert billed(tmp_path) == ["202609051442"]
 
 
+def test_azure_export_that_was_overwritten_in_place_before(tmp_path):
+    """Of Azure's manifests none stands above the others, wherever it lies: what was submitted last counts."""
+    azure_export(tmp_path / "bill", "", costs("1"), submitted="2026-09-05T00:00:00Z")
+    azure_export(tmp_path / "bill", "run", costs("2"), submitted="2026-09-06T00:00:00Z")
+    assert billed(tmp_path) == ["2"]
+
+
 def test_azure_export_overwritten_in_place(tmp_path):
     azure_export(tmp_path / "bill", "", costs("1", "2"), costs("3"), ending="csv.gz")
     assert billed(tmp_path) == ["1", "2", "3"]
@@ -304,7 +311,10 @@ def manifest(draw):
     name = "/".join((*folder, f"{draw(st.integers(0, 99))}-manifest.json"))
     listed = tuple(manifests.Listed(key) for key in keys)
     run, report = draw(st.sampled_from(["r1", "r2"])), (draw(st.sampled_from("xy")),)
-    return manifests.Manifest(Path(name), name, folder, 0, "", "kind", report, "", period, run, created, listed)
+    leads = draw(st.booleans())
+    return manifests.Manifest(
+        Path(name), name, folder, 0, "", "kind", report, "", period, run, created, listed, leads=leads
+    )
 
 
 @given(st.lists(manifest(), max_size=5, unique_by=lambda one: one.name), st.sets(FILES), st.randoms())

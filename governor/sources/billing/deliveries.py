@@ -154,24 +154,25 @@ def _newest(deliveries: Sequence[_Delivery]) -> _Delivery | Problem:
                 return Problem(Position(other.name), "B256", what, "remove the one that is wrong")
     if len(deliveries) == 1:
         return deliveries[0]
-    heads = [one for one in deliveries if all(_is_above(one.first, other) for other in deliveries if other is not one)]
-    if heads:
-        return heads[0]
-    made = sorted(
-        ((one.first.created, one) for one in deliveries if one.first.created), key=lambda pair: pair[0], reverse=True
-    )
-    clear = len(made) == len(deliveries) and made[0][0] > made[1][0]
-    if clear and deliveries[0].first.period[0]:
-        return made[0][1]
+    if deliveries[0].first.period[0]:
+        heads = [one for one in deliveries if all(other is one or _leads(one.first, other) for other in deliveries)]
+        made = [(one.first.created, at) for at, one in enumerate(deliveries) if one.first.created]
+        made.sort(reverse=True)
+        if heads:
+            return heads[0]
+        if len(made) == len(deliveries) and made[0][0] > made[1][0]:
+            return deliveries[made[0][1]]
+        why = "nothing tells which is the newest"
+    else:
+        why = "nothing tells their periods"
     names = ", ".join(one.first.name for one in deliveries[1 : _SHOWN + 1])
-    why = "nothing tells their periods" if not deliveries[0].first.period[0] else "nothing tells which is the newest"
     what = f"and {names} are deliveries of one report, {deliveries[0].first.shown}: {why}"
     return Problem(Position(deliveries[0].first.name), "B256", what, "keep the newest and remove the others")
 
 
-def _is_above(one: Manifest, other: _Delivery) -> bool:
+def _leads(one: Manifest, other: _Delivery) -> bool:
     size = len(one.folder)
-    return all(len(m.folder) > size and m.folder[:size] == one.folder for m in other.manifests)
+    return one.leads and all(len(m.folder) > size and m.folder[:size] == one.folder for m in other.manifests)
 
 
 def _take(delivery: _Delivery, listed: dict[Parts, Promise | None]) -> Iterator[Problem]:

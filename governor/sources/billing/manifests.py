@@ -51,7 +51,7 @@ class Manifest:
     `folder` is where it lies below the source's folder. Manifests with one `report` and `period` (first and last day or
     month, both empty where nothing tells) are deliveries of the same charges; those with one `run` too are the same
     delivery. `created` is None where neither a field nor a folder's name says it. `columns` are the header of every
-    file, where it is promised.
+    file, where it is promised. Where a manifest `leads`, the one above the others of its period tells of the newest.
     """
 
     path: Path
@@ -67,6 +67,7 @@ class Manifest:
     created: datetime | None
     files: tuple[Listed, ...]
     columns: tuple[str, ...] = ()
+    leads: bool = False
 
     @property
     def shown(self) -> str:
@@ -149,6 +150,7 @@ def _read_report(said: Mapping[str, Any], _folder: Parts) -> dict[str, Any]:
         "period": (month, month),
         "run": _text(said, "assemblyId") or "/".join(run),
         "created": _moment(run),
+        "leads": True,
         "files": files,
         "columns": tuple(columns) if "csv" in _text(said, "contentType") else (),
     }
@@ -167,6 +169,7 @@ def _read_data_export(said: Mapping[str, Any], folder: Parts) -> dict[str, Any]:
         "period": own[2] if own and not period[0] else period,
         "run": _text(said, "executionId") or "/".join(run),
         "created": _moment((_text(said, "createdAt"), *run)),
+        "leads": True,
         "files": files,
     }
 
