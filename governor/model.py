@@ -360,15 +360,17 @@ class InputFile:
 class Delivery:
     """What one billing source delivered, normalised. The tables are Parquet files that follow `tables.py`.
 
-    `missing` are the columns of the contract that no file held: a requirement that names one is `unknown`.
+    `missing` are the columns of the contract that no file held: a requirement that names one is `unknown`. `manifests`
+    are those that decided which files were read.
     """
 
     source: str
     version: str  # the FOCUS version(s) detected
-    why: str  # why this version, in words
+    why: str  # why this version and these files, in words
     files: tuple[InputFile, ...]
     charges: Path
     tag_sets: Path
     rejects: Path
     missing: frozenset[str]
     gaps: tuple[Gap, ...]
+    manifests: tuple[InputFile, ...] = ()

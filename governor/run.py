@@ -305,7 +305,7 @@ def _delivery_input(delivery: Delivery) -> dict[str, Any]:
         "why": delivery.why,
         "files": [
             {name: getattr(f, name) for name in ("path", "bytes", "sha256", "rows", "rejected", "aside", "version")}
-            for f in delivery.files
+            for f in (*delivery.files, *delivery.manifests)
         ],
     }
 

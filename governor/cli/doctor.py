@@ -90,6 +90,8 @@ def _bills(config_path: Path | None) -> int:
             click.echo(
                 printable(f"ok    bill {source.name}: {len(found.files)} files, {size:,} bytes at {source.path}")
             )
+            for why in found.why:
+                click.echo(printable(f"      {why}"))
         except Refused as refused:
             wrong += _say(refused)
     return wrong

@@ -78,7 +78,8 @@ def show(ref: str, config_path: Path | None, format_: str) -> None:
         click.echo(printable(f"\n{given['kind']} {given['source']} {given['format']} {given['version']}".rstrip()))
         for file in given["files"]:
             rejected = f", {file['rejected']} rejected" if file.get("rejected") else ""
-            click.echo(printable(f"  {file['sha256'][:12]}  {file['rows']:>9} rows{rejected}  {file['path']}"))
+            held = file["version"] if file["version"].endswith("manifest") else f"{file['rows']:>9} rows{rejected}"
+            click.echo(printable(f"  {file['sha256'][:12]}  {held:>14}  {file['path']}"))
     click.echo("\nbilling periods")
     for row in run.periods():
         costs = f"billed {text(row['billed_cost'])}, effective {text(row['effective_cost'])} {row['currency']}"

@@ -10,10 +10,12 @@ over both. Both are checked against what was written, in production.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -32,7 +34,10 @@ from governor.engine.staging import Input, ReadLayout, Stage
 from governor.engine.tagsets import identify, list_tags
 from governor.model import Delivery, InputFile, Position, Problem, Refused
 from governor.sources.billing import files, read_header, values
+from governor.sources.billing.deliveries import Promise
+from governor.sources.billing.files import Found
 from governor.sources.billing.layout import Asked, Layout, fold
+from governor.sources.billing.manifests import Manifest
 from governor.tables import FOCUS, MONEY, TEXT, TIME, Column, snake
 
 Progress = Callable[[str, int, int], None]
@@ -69,9 +74,10 @@ def ingest(
     folders = sorted({path.resolve().parent for path in found.files})
     try:
         with open_engine(work=out, read=folders, threads=threads, memory_mb=memory_mb) as engine:
-            stage = Stage(engine, scratch, root, _reader(source, extra, root))
+            stage = Stage(engine, scratch, root, _reader(source, extra, found, root))
             inputs = tell_exports(engine, stage.stage(found.files, told))
             refuse_runs(inputs)
+            _keep_promises(inputs, found.promised)
             _require_columns(inputs, defaults)
             segments = _segments(inputs, kept, defaults, source)
             surveyed = _survey(engine, segments, source, scratch, told)
@@ -96,28 +102,30 @@ def ingest(
             told("write", 1, 1)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    _unchanged(inputs)
+    _unchanged(inputs, (*found.current, *found.superseded))
     versions = sorted({one.layout.version for one in inputs})
     return Delivery(
         source=source.name,
         version=", ".join(versions),
-        why=_why(inputs, found.ignored),
+        why=_why(inputs, found),
         files=tuple(_evidence(one, counts[one.index]) for one in inputs),
         charges=tables[0],
         tag_sets=tables[1],
         rejects=tables[2],
         missing=_missing(inputs, extra, defaults),
         gaps=gaps,
+        manifests=tuple(_manifests(found)),
     )
 
 
-def _reader(source: BillingSource, wanted: frozenset[str], root: Path) -> ReadLayout:
-    """Give what turns a header into a layout, as the source is configured."""
+def _reader(source: BillingSource, wanted: frozenset[str], found: Found, root: Path) -> ReadLayout:
+    """Give what turns a header into a layout, as the source is configured and its manifests say."""
     given = frozenset(snake(name) for name in source.defaults)
+    datasets = {files.shown(path, root): promise.dataset for path, promise in found.promised.items()}
 
     def read(header: Sequence[str], kinds: Sequence[str], file: str) -> Layout:
-        manifest = files.read_manifest((root / file).parent, file)
-        asked = Asked(file, kinds, wanted, source.options, source.columns, given, source.dates, manifest)
+        dataset = datasets.get(file, "")
+        asked = Asked(file, kinds, wanted, source.options, source.columns, given, source.dates, dataset)
         return read_header(source.format, header, asked)
 
     return read
@@ -134,6 +142,47 @@ def _evidence(one: Input, counts: Counts) -> InputFile:
         one.layout.format,
         counts.aside,
     )
+
+
+def _keep_promises(inputs: Sequence[Input], promised: Mapping[Path, Promise]) -> None:
+    """Refuse files whose bytes, rows or columns aren't those that their manifest says."""
+    problems = []
+    for one, promise in ((one, promised[one.path]) for one in inputs if one.path in promised):
+        # Nobody says whether a gzip file's bytes are meant packed or unpacked: either will do.
+        if promise.bytes not in (None, one.bytes, one.unpacked):
+            what = f"has {one.bytes:,} bytes, and {promise.manifest} says {promise.bytes:,}"
+            problems.append(
+                Problem(Position(one.name), "B254", what, "deliver both again: one of them is cut off or old")
+            )
+        elif promise.rows not in (None, one.rows):
+            what = f"has {one.rows:,} rows, and {promise.manifest} says {promise.rows:,}"
+            problems.append(
+                Problem(Position(one.name), "B254", what, "deliver both again: one of them is cut off or old")
+            )
+        if promise.columns and one.text and (differ := _differ(one.header, promise.columns)):
+            what = f"has other columns than {promise.manifest} says: {differ}"
+            problems.append(Problem(Position(one.name, 1, 1), "B257", what, "deliver both again: one of them is old"))
+    if problems:
+        raise Refused(*problems)
+
+
+def _differ(header: Sequence[str], promised: Sequence[str]) -> str:
+    """Say which columns two lists don't share; empty where they hold the same, in whatever order."""
+    parts = []
+    for word, names in (
+        ("it lacks", Counter(promised) - Counter(header)),
+        ("it adds", Counter(header) - Counter(promised)),
+    ):
+        shown = [*names.elements()]
+        more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+        parts += [f"{word} {', '.join(shown[:_SHOWN])}{more}"] if shown else []
+    return "; ".join(parts)
+
+
+def _manifests(found: Found) -> Iterator[InputFile]:
+    for version, manifests in (("manifest", found.current), ("superseded manifest", found.superseded)):
+        for one in manifests:
+            yield InputFile(one.name, one.bytes, one.sha256, 0, 0, version, "manifest")
 
 
 def _segments(
@@ -231,9 +280,17 @@ def _missing(inputs: Sequence[Input], extra: frozenset[str], defaults: Mapping[s
     return frozenset(missing - held) | (frozenset({"tag_set"}) if tagless else frozenset())
 
 
-def _unchanged(inputs: Sequence[Input]) -> None:
+def _unchanged(inputs: Sequence[Input], manifests: Sequence[Manifest]) -> None:
     """Refuse files that changed while they were read: what was written and what was hashed may differ."""
+    mend = "run again when it is complete"
     problems = []
+    for told in manifests:
+        try:
+            same = hashlib.sha256(told.path.read_bytes()).hexdigest() == told.sha256
+        except OSError:
+            same = False
+        if not same:
+            problems.append(Problem(Position(told.name), "B018", "changed while its files were read", mend))
     for one in inputs:
         try:
             now = one.path.stat()
@@ -241,15 +298,13 @@ def _unchanged(inputs: Sequence[Input]) -> None:
         except OSError:
             same = False
         if not same:
-            problems.append(
-                Problem(Position(one.name), "B018", "changed while it was read", "run again when it is complete")
-            )
+            problems.append(Problem(Position(one.name), "B018", "changed while it was read", mend))
     if problems:
         raise Refused(*problems)
 
 
-def _why(inputs: Sequence[Input], ignored: Sequence[str]) -> str:
-    """Say in words which version each file has and what was left aside."""
+def _why(inputs: Sequence[Input], found: Found) -> str:
+    """Say in words which version each file has, what manifests decided and what was left aside."""
     by_version: dict[tuple[str, str], list[str]] = {}
     for one in inputs:
         version = f"{one.layout.format} {one.layout.version}".strip()
@@ -259,6 +314,7 @@ def _why(inputs: Sequence[Input], ignored: Sequence[str]) -> str:
         f"{', …' if len(names) > 1 else ''}): {why}"
         for (version, why), names in sorted(by_version.items())
     ]
-    if ignored:
+    said += found.why
+    if ignored := found.ignored:
         said.append(f"left aside, not data: {', '.join(ignored[:_SHOWN])}" + (", …" if len(ignored) > _SHOWN else ""))
     return "; ".join(said)

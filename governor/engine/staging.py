@@ -48,6 +48,7 @@ class Input:
     flat: tuple[str, ...] = ()  # SQL of the raw columns, where structs are taken apart
     bad: int = 0
     bad_rows: Path | None = None
+    unpacked: int | None = None  # bytes, of a gzip file
 
     @property
     def shape(self) -> str:
@@ -100,6 +101,7 @@ class Stage:
             plain = self.scratch / f"unpacked-{index}.csv"
             try:
                 files.unpack(path, name, plain)
+                common["unpacked"] = plain.stat().st_size
                 return self._text(files.kind(plain, name, packed=True), plain, name, common)
             finally:
                 plain.unlink(missing_ok=True)

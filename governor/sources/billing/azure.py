@@ -26,7 +26,7 @@ from governor.sources.billing.values import Reading, read_time
 from governor.tables import MONEY, TEXT, TIME
 
 _FORMAT = "Azure cost details"
-_MANIFESTS = {"ActualCost": ACTUAL, "Usage": ACTUAL, "AmortizedCost": AMORTIZED}
+_DATASETS = {"ActualCost": ACTUAL, "Usage": ACTUAL, "AmortizedCost": AMORTIZED}
 _TELLING = {"subscription": "SubscriptionId", "date": "Date", "meter_category": "MeterCategory"}
 
 # What we call a column <- what the generations of the header call it, the newest first.
@@ -188,9 +188,8 @@ def _dataset(asked: Asked) -> tuple[str, str]:
     """Say which export a file is and why: by the configuration, the manifest, or the nearest name in its path."""
     if said := asked.options.get("dataset"):
         return str(said), "governor.yaml says which export it is"
-    config = asked.manifest.get("exportConfig")
-    if isinstance(config, Mapping) and (told := _MANIFESTS.get(str(config.get("type")))):
-        return told, f"manifest.json beside it says {config['type']}"
+    if told := _DATASETS.get(asked.dataset):
+        return told, f"its manifest says {asked.dataset}"
     for name in reversed(PurePosixPath(asked.file).parts):
         words = {word for word, part in ((ACTUAL, "actual"), (AMORTIZED, "amorti")) if part in name.lower()}
         if len(words) == 1:

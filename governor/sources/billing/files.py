@@ -1,6 +1,7 @@
 """Find the files of a bill, tell what they are by their first bytes, and read a CSV's header. No row is read here.
 
-Nothing is skipped in silence: what isn't data is returned by name, and what may hide data is refused.
+Nothing is skipped in silence: what isn't data is returned by name, and what may hide data is refused. Where a folder
+has manifests, they decide what is read (`deliveries`).
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ import difflib
 import glob
 import gzip
 import io
-import json
 import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from governor.model import Position, Problem, Refused
+from governor.sources.billing import manifests
+from governor.sources.billing.deliveries import Promise, settle
+from governor.sources.billing.manifests import Manifest
 
 DATA = (".csv", ".parquet", ".gz", ".json", ".jsonl", ".ndjson")
 HEADER_BYTES_MAX = 1 << 20
@@ -55,10 +57,18 @@ _BESIDE = re.compile(r"manifest|metadata|schema", re.IGNORECASE)  # JSON that te
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The files of a source, sorted by path, and the names of what was left aside."""
+    """The files of a source, sorted by path, and the names of what was left aside because it is no data.
+
+    `promised` is what manifests say of the files. `current` manifests decided what is read, `superseded` ones belong to
+    older deliveries, whose files aren't read; `why` says so in words.
+    """
 
     files: tuple[Path, ...]
     ignored: tuple[str, ...]
+    promised: Mapping[Path, Promise] = field(default_factory=dict)
+    current: tuple[Manifest, ...] = ()
+    superseded: tuple[Manifest, ...] = ()
+    why: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,67 +86,79 @@ def shown(path: Path, root: Path) -> str:
 
 def find(path: str, root: Path, position: Position) -> Found:
     """List the data files that a source's path means: a file, a folder with all below it, or a glob."""
+    starts, top = _starts(path, root, position)
+    files: dict[Path, Problem | None] = {}
+    ignored: list[str] = []
+    told: dict[Path, None] = {}
+    for start in starts:
+        inside = start if start.is_dir() else top
+        for entry in _walk(start) if start.is_dir() else [start]:
+            problem = _unusable(entry, inside, root)
+            if problem or not inside or not _beside(entry.name):
+                files[entry] = problem
+            elif manifests.is_named(entry.name) and not entry.name.startswith((".", "_")):
+                told[entry] = None
+            else:
+                ignored.append(shown(entry, root))
+    found = _settle(files, told, ignored, top or starts[0].parent, root)
+    if not found.files:
+        beside = f"; left aside: {', '.join(found.ignored[:5])}" if found.ignored else ""
+        mend = f"data files end in {', '.join(DATA)}"
+        raise Refused(Problem(position, "B001", f"there is no data file in {path!r}{beside}", mend))
+    return found
+
+
+def _starts(path: str, root: Path, position: Position) -> tuple[list[Path], Path | None]:
+    """List what a path names, and the folder that all of it lies below; None where a file is named itself."""
     base = root / path
     if base.exists():
-        named, globbed = [base], None
-    elif glob.has_magic(path):
+        return [base], base if base.is_dir() else None
+    named: list[Path] = []
+    if glob.has_magic(path):
         named = sorted(Path(p) for p in glob.glob(str(base), recursive=True))  # noqa: PTH207 - patterns may be absolute
-        globbed = next(p for p in base.parents if not glob.has_magic(str(p)))
-    else:
-        named, globbed = [], None
     if not named:
         near = [p.name for p in base.parent.iterdir()] if base.parent.is_dir() else []
         close = difflib.get_close_matches(base.name, sorted(near), 1)
         mend = f"did you mean {close[0]!r}?" if close else f"the path is relative to {root}"
         raise Refused(Problem(position, "B001", f"there is no file or folder {path!r}", mend))
-    files: list[Path] = []
-    ignored: list[str] = []
+    return named, next(p for p in base.parents if not glob.has_magic(str(p)))
+
+
+def _settle(
+    files: Mapping[Path, Problem | None], told: Iterable[Path], ignored: Sequence[str], top: Path, root: Path
+) -> Found:
+    """Let the manifests decide which files are read. Raises Refused with every problem of what is to be read."""
+    known: list[Manifest] = []
+    others: list[str] = []
     problems: list[Problem] = []
-    for start in named:
-        inside = start if start.is_dir() else globbed
-        for entry in _walk(start) if start.is_dir() else [start]:
-            problem = _unusable(entry, inside, root)
-            if problem:
-                problems.append(problem)
-            elif inside and _beside(entry.name):
-                ignored.append(shown(entry, root))
+    for path in told:
+        name = shown(path, root)
+        try:
+            one = manifests.read(path, name, path.relative_to(top.parent).parts[:-1])
+            if one:
+                known.append(one)
             else:
-                files.append(entry)
+                others.append(name)
+        except Refused as refused:
+            problems += refused.problems
+        except OSError as error:
+            problems.append(Problem(Position(name), "B018", f"can't be read: {error.strerror}"))
+    paths = {path.relative_to(top.parent).parts: path for path in files}
+    settled = settle(known, paths.keys(), lambda parts: shown(top.parent.joinpath(*parts), root))
+    # What a manifest that can't be read lists isn't known: no file is blamed for it.
+    problems += [each for each in settled.problems if not problems or each.code not in {"B253", "B255"}]
+    problems += [problem for parts, path in paths.items() if parts not in settled.aside and (problem := files[path])]
     if problems:
         raise Refused(*sorted(problems))
-    if not files:
-        beside = f"; left aside: {', '.join(sorted(ignored)[:5])}" if ignored else ""
-        mend = f"data files end in {', '.join(DATA)}"
-        raise Refused(Problem(position, "B001", f"there is no data file in {path!r}{beside}", mend))
-    return Found(tuple(sorted(set(files), key=lambda p: shown(p, root))), tuple(sorted(set(ignored))))
-
-
-def read_manifest(folder: Path, name: str) -> Mapping[str, Any]:
-    """Read the manifest.json that an export writes beside its data; nothing where there is none.
-
-    Raises Refused where it lists data (Azure's `blobs`) that isn't there: a bill that is read in part is a wrong bill.
-    """
-    path = folder / "manifest.json"
-    try:
-        if path.stat().st_size > HEADER_BYTES_MAX:
-            return {}
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    blobs = found.get("blobs")
-    listed = (
-        [str(b["blobName"]) for b in blobs if isinstance(b, dict) and "blobName" in b]
-        if isinstance(blobs, list)
-        else []
+    read = sorted(settled.read, key=lambda parts: shown(paths[parts], root))
+    return Found(
+        tuple(paths[parts] for parts in read),
+        tuple(sorted({*ignored, *others})),
+        {paths[parts]: promise for parts, promise in settled.read.items() if promise},
+        settled.current,
+        settled.superseded,
+        settled.why,
     )
-    there = {entry.name.removesuffix(".gz") for entry in folder.iterdir()}
-    if lacking := sorted(blob for blob in listed if PurePosixPath(blob).name.removesuffix(".gz") not in there):
-        what = f"is one of {len(listed)} files that manifest.json lists, and {len(lacking)} of them aren't beside it: "
-        what += ", ".join(PurePosixPath(blob).name[:80] for blob in lacking[:3])
-        raise Refused(Problem(Position(name), "B237", what, "download the export whole"))
-    return found
 
 
 def _beside(name: str) -> bool:

@@ -25,8 +25,8 @@ class Asked:
 
     `kinds` say what each column holds, in the header's order: text, number, time, flag, map or list; a list of structs
     is JSON text. `wanted` are our names of `x_` columns to keep, `options` and `columns` what governor.yaml says of the
-    source, and so `dates`. `defaults` are our names of columns that governor.yaml gives a value. `manifest` is what
-    manifest.json beside the file holds.
+    source, and so `dates`. `defaults` are our names of columns that governor.yaml gives a value. `dataset` is what
+    the delivery's manifest says that the file holds, such as Azure's AmortizedCost.
     """
 
     file: str
@@ -36,7 +36,7 @@ class Asked:
     columns: Mapping[str, Any] = field(default_factory=dict)
     defaults: frozenset[str] = frozenset()
     dates: str | None = None
-    manifest: Mapping[str, Any] = field(default_factory=dict)
+    dataset: str = ""
 
 
 @dataclass(frozen=True, slots=True)
