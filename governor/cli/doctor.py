@@ -78,18 +78,22 @@ def _project(config_path: Path | None) -> int:
 
 def _bills(config_path: Path | None) -> int:
     """Look whether each bill's files are there; what they hold is judged by a run."""
+    from governor.address import is_address
     from governor.config import load
     from governor.model import Refused
     from governor.sources.billing import files
+    from governor.sources.stores.mirror import survey
 
     config, wrong = load(config_path), 0
     for source in config.billing:
         try:
-            found = files.find(source.path, config.root, source.position)
-            size = sum(path.stat().st_size for path in found.files)
-            click.echo(
-                printable(f"ok    bill {source.name}: {len(found.files)} files, {size:,} bytes at {source.path}")
-            )
+            if is_address(source.path):
+                listing = survey(source)
+                found = f"{len(listing.objects)} objects, {listing.bytes:,} bytes"
+            else:
+                paths = files.find(source.path, config.root, source.position).files
+                found = f"{len(paths)} files, {sum(path.stat().st_size for path in paths):,} bytes"
+            click.echo(printable(f"ok    bill {source.name}: {found} at {source.path}"))
         except Refused as refused:
             wrong += _say(refused)
     return wrong
