@@ -126,10 +126,11 @@ def _write_csv(path: Path, header: str, rows: Sequence[Sequence[str]]) -> None:
 def read_profile(bill: str, cache: Path, progress: Progress) -> Profile:
     """Read a bill once and say what it says of itself."""
     whole = bill if is_address(bill) else str(Path(bill).resolve())
+    asked = Position("--bill" if is_address(bill) else bill)
     with tempfile.TemporaryDirectory(prefix="governor-init-") as scratch:
         out = Path(scratch) / "bill"
         out.mkdir()
-        source = BillingSource("bill", "auto", whole, Position(bill))
+        source = BillingSource("bill", "auto", whole, asked)
         local = bring(source, Path(whole).parent, cache, progress)
         delivery = ingest(local.source, local.root, out, progress=progress)
         with open_engine(work=Path(scratch)) as engine:

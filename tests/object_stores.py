@@ -28,6 +28,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import boto3
 import google_crc32c
 from azure.storage.blob import ContainerClient
+from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +41,10 @@ BUCKET = "bills"
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket on a server: its address, what reaches it, and how a test fills it."""
+    """A bucket on a server: its address, what reaches it, and how a test fills it.
+
+    What `put` puts at a key that ends in `/` stands for a folder, as each store has it.
+    """
 
     scheme: str
     root: str
@@ -95,6 +99,7 @@ def s3_client(port: int) -> Any:
         aws_access_key_id="testing",
         aws_secret_access_key="not-a-secret",
         region_name="us-east-1",
+        config=Config(request_checksum_calculation="when_required"),  # none but the ETag, unless a test asks for one
     )
 
 
@@ -208,11 +213,16 @@ def az() -> Iterator[Bucket]:
             _until_listening(port, server)
             client = ContainerClient.from_connection_string(connection_string(port), BUCKET)
             client.create_container()
+
+            def put(key: str, data: bytes) -> None:
+                marker = {"hdi_isfolder": "true"} if key.endswith("/") else None
+                client.upload_blob(key.rstrip("/"), data, overwrite=True, metadata=marker)
+
             yield Bucket(
                 "az",
                 f"{ACCOUNT}/{BUCKET}",
                 port,
-                lambda key, data: client.upload_blob(key, data, overwrite=True),
+                put,
                 client.delete_blob,
                 lambda at: {"AZURE_STORAGE_CONNECTION_STRING": connection_string(at)},
             )
@@ -242,9 +252,9 @@ STORES = {"s3": s3, "gs": gs, "az": az}
 class Fault:
     """What goes wrong with requests whose line (`METHOD path range`) fits, `times` times.
 
-    `status` answers instead of the server. `cut_after` closes the connection after so many bytes of the body, `short`
-    leaves off the rest and says so in Content-Length, `flip` changes the byte at a place. `then` is called before the
-    server is asked.
+    `status` answers instead of the server. `cut_after` closes the connection after so many bytes of the body (once
+    `cutting` was called), `short` leaves off the rest and says so in Content-Length, `flip` changes the byte at a
+    place. `then` is called before the server is asked.
     """
 
     line: str  # a regular expression
@@ -255,6 +265,7 @@ class Fault:
     short: int | None = None
     flip: int | None = None
     then: Callable[[], object] | None = None
+    cutting: Callable[[], object] = lambda: None
 
 
 @dataclass
@@ -323,6 +334,7 @@ def proxy(upstream: int) -> Iterator[Proxy]:
             made.seen.append((line, asked, len(kept)))
             if len(kept) < len(body):
                 self.wfile.flush()
+                fault.cutting()
                 self.connection.shutdown(socket.SHUT_RDWR)
                 self.close_connection = True
 

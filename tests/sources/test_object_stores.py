@@ -89,6 +89,14 @@ def test_a_folder_is_mirrored_with_its_structure(tmp_path: Path, bucket: Bucket)
         assert sorted(local.versions) == sorted(map(bucket.address, files))
 
 
+def test_what_only_stands_for_a_folder_is_no_object(tmp_path: Path, bucket: Bucket) -> None:
+    for key, data in (("x/", b""), ("x/2026/", b""), ("x/2026/a.csv", b"a bill")):
+        bucket.put(key, data)
+    for key in ("x", "x/"):
+        local = mirror(tmp_path, bucket, key)
+        assert (held(local, bucket), local.left) == ({"x/2026/a.csv": b"a bill"}, ())
+
+
 def test_an_object_or_a_pattern_of_the_last_part_may_be_named(tmp_path: Path, bucket: Bucket) -> None:
     for key in ("x/bill-1.csv", "x/bill-2.csv", "x/other.csv", "x/bill-1.csv.sub/bill-3.csv", "x/bill-1.csvx"):
         bucket.put(key, key.encode())

@@ -5,6 +5,7 @@ Credentials are those that the store's own library finds in its environment; not
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -74,6 +75,8 @@ class Store:
 def open_store(address: Address, settings: Mapping[str, str], position: Position) -> Store:
     """Open the bucket of an address. Raises Refused where the library is missing or finds no credentials."""
     module, extra = _STORES[address.scheme]
+    for library in ("azure", "google"):  # what they tell the log is in the message that follows, or is no news
+        logging.getLogger(library).addHandler(logging.NullHandler())
     try:
         store = import_module(f"governor.sources.stores.{module}").open_store(address.root, settings)
     except ModuleNotFoundError as error:

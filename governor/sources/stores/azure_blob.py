@@ -98,7 +98,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except ClientAuthenticationError as error:
-        raise Failed("credentials", error.message) from error
+        raise Failed("credentials", error.message.partition("\n")[0]) from error
     except HttpResponseError as error:
         status = error.status_code or 0
         broken_off = not 400 <= status < 500  # noqa: PLR2004 - HTTP; without a status: in the middle of a body

@@ -253,4 +253,5 @@ def _not_fetched(store: Store, address: Address, stored: StoredObject, failed: F
     if failed.kind == "corrupt":
         what = f"arrived with another checksum than the store keeps of it ({failed.said})"
         return Problem(position, "B296", what, "run again; if it stays so, export it again")
-    return Problem(position, "B297", f"can't be fetched whole: {failed.said}", "run again: it goes on where it stopped")
+    mend = "run again: it goes on where it stopped" if failed.kind == "busy" else "see what the store says"
+    return Problem(position, "B297", f"can't be fetched whole: {failed.said}", mend)
