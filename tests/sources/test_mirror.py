@@ -21,7 +21,7 @@ from governor.model import Position, Refused
 from governor.sources.billing import files
 from governor.sources.stores import Failed, Store, StoredObject, listing, s3
 from governor.sources.stores.listing import Patience, list_bill
-from governor.sources.stores.mirror import bring
+from governor.sources.stores.mirror import _read_on, bring
 from tests import object_stores
 from tests.object_stores import Bucket
 
@@ -146,6 +146,16 @@ def test_a_list_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     endless = fake(pages, ["more", ""])
     [problem] = problems(lambda: list_bill(endless, address, PLACE, Patience(())))
     assert "B298 s3://bucket/x/ has more than 1 objects; name a folder with fewer" in problem
+
+
+def test_a_store_that_sends_more_than_the_rest_leaves_no_part_behind(tmp_path: Path) -> None:
+    """A server that ignores where to begin must not spoil every later try."""
+    part = tmp_path / "part"
+    part.write_bytes(b"abc")
+    whole = replace(fake([], []), read=lambda _stored, _start, write: [write(b"ab"), write(b"cde")])
+    with pytest.raises(Failed, match="other"):
+        _read_on(whole, StoredObject("a.csv", 5, "v"), part, lambda _done: None, Patience(()))
+    assert part.read_bytes() == b""
 
 
 def test_patience_counts_from_the_last_progress_and_ends() -> None:

@@ -48,7 +48,7 @@ def open_store(root: str, _settings: Mapping[str, str]) -> Store:
                 stored.key,
                 offset=start,
                 length=stored.size - start,
-                etag=stored.version,
+                etag=f'"{stored.version}"',
                 match_condition=MatchConditions.IfNotModified,
                 decompress=False,  # as it is stored: its size and checksum are those of the packed bytes
             )
@@ -89,7 +89,7 @@ def _is_folder(blob: Any) -> bool:
 
 def _stored(blob: Any) -> StoredObject:
     md5 = blob.content_settings.content_md5
-    return StoredObject(blob.name, blob.size, blob.etag, {"md5": bytes(md5)} if md5 else {})
+    return StoredObject(blob.name, blob.size, blob.etag.strip('"'), {"md5": bytes(md5)} if md5 else {})
 
 
 @contextmanager

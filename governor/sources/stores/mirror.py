@@ -210,6 +210,7 @@ def _read_on(
             nonlocal at
             at += len(block)
             if at > stored.size:
+                file.truncate(0)  # whatever came, it wasn't the rest
                 raise Failed("other", f"more bytes came than the {stored.size:,} of the list")
             if time.monotonic() > patience.deadline:
                 raise Failed("busy", "the time for this download is over; what is here is kept")
