@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -132,6 +133,8 @@ def test_ctrl_c_in_a_download_leaves_what_had_come_and_commits_nothing(tmp_path:
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running:
 
             def interrupt() -> None:
+                while not [p for p in config.parent.glob(".governor-cache/bill0/parts/*") if p.stat().st_size]:
+                    time.sleep(0.01)
                 running.send_signal(signal.SIGINT)
                 ended.wait(60)
 

@@ -94,11 +94,12 @@ def _alone(cache: Path, folder: Path, position: Position) -> Iterator[None]:
         (cache / ".gitignore").write_text("*\n")  # copies of bills are nothing to commit
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            what = f"another governor downloads into {folder}"
+            raise Refused(Problem(position, "B303", what, "wait for it, or end it")) from error
         yield
-    except BlockingIOError:
-        what = f"another governor downloads into {folder}"
-        raise Refused(Problem(position, "B303", what, "wait for it, or end it")) from None
     finally:
         os.close(lock)
 
