@@ -18,7 +18,7 @@ help: ## list the targets
 demo: $(VENV)/runtime ## run the example organisation; BILL=PATH: your own FOCUS files
 	@$(BIN)/python examples/demo.py $(if $(BILL),"$(BILL)")
 
-test: check ## everything: checks, all tests, coverage
+test: check .cache/azurite/installed ## everything: checks, all tests, coverage
 	@.ci/programs chromium hledger
 	@echo "test: all"
 	@$(BIN)/python -m pytest $(FAST) --cov --cov-report=term
@@ -78,6 +78,14 @@ $(VENV)/dev: $(VENV)/runtime locks/dev.lock
 $(VENV)/bench: $(VENV)/dev locks/bench.lock
 	@echo "set-up: what the benchmarks compare with"
 	@$(PIP) --require-hashes -r locks/bench.lock
+	@touch $@
+
+# The Azure Blob server of the tests. Its lock has hashes and no package host; no package's install script is run.
+.cache/azurite/installed: locks/azurite/package.json locks/azurite/package-lock.json
+	@.ci/programs nodejs npm
+	@echo "set-up: azurite"
+	@mkdir -p .cache/azurite && cp locks/azurite/*.json .cache/azurite
+	@npm ci --prefix .cache/azurite --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
 .cache/uv/bin/uv:

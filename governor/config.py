@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from governor import tables
+from governor.address import is_address, parse
 from governor.model import Position, Problem, Refused
 from governor.schema import did_you_mean, place, read_schema, violations
 from governor.strict_yaml import Node, plain, short
 from governor.strict_yaml import load as load_yaml
 
 FILE = "governor.yaml"
+CACHE = ".governor-cache"  # beside it, unless it says otherwise
 KEYS = {"cost_centers": "id", "accounts": "account_id", "budgets": "cost_center", "fx_rates": "currency"}
-SETTINGS = ("reporting_currency", "ledger", "out")  # what a flag or the environment may say instead of the file
+SETTINGS = ("reporting_currency", "ledger", "out", "cache")  # what a flag or the environment may say instead
 
-_DEFAULTS = {"policies": ["policies"], "ledger": "ledger", "out": "out", "gap_tolerance": 0}
+_DEFAULTS = {"policies": ["policies"], "ledger": "ledger", "out": "out", "cache": CACHE, "gap_tolerance": 0}
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_ENDPOINT = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+/?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ class BillingSource:
     `dates` and `numbers` are only for files that a spreadsheet saved: a strptime pattern such as `%m/%d/%y`, and
     `us` ($1,234.56) or `eu` (1.234,56 €). Without them such files are refused. `defaults` fill columns that the file
     lacks or leaves empty, by FOCUS name. `options` are a format's own settings, `columns` the mapping of the format
-    `columns`. The format `auto` tells each file by its columns.
+    `columns`. The format `auto` tells each file by its columns. `path` is a path or an object store's address; `s3`
+    says how its bucket is reached: profile, endpoint.
     """
 
     name: str
@@ -83,6 +87,7 @@ class BillingSource:
     options: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, Any] = field(default_factory=dict)
     tie_out: TieOut = TieOut()
+    s3: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,7 @@ class Config:
     policies: tuple[Path, ...]
     ledger: Path
     out: Path
+    cache: Path  # copies of bills that lie in object stores
     journal: JournalSettings | None = None
     invoices: tuple[InvoicesSource, ...] = ()
     gap_tolerance: int = 0  # rejected or unreadable rows a run may have and still count as complete
@@ -179,10 +185,15 @@ def load_with_origins(
         policies=tuple(Path(p) if p.startswith("pack:") else _below(root, p) for p in settings["policies"]),
         ledger=_below(root, settings["ledger"]),
         out=_below(root, settings["out"]),
+        cache=_below(root, settings["cache"]),
         journal=JournalSettings(**settings["journal"]) if "journal" in settings else None,
         invoices=_invoices(node, root, found),
         gap_tolerance=settings["gap_tolerance"],
     )
+    found += _not_of_a_store(node)
+    if config.cache in (config.ledger, config.out):
+        what, mend = "the cache is the folder of the ledger or of the reports", "give each its own: copies come and go"
+        found.append(Problem(_position(node, "cache", "ledger", "out"), "C020", what, mend))
     if config.ledger == config.out:
         what, mend = "ledger and out are the same folder", "reports are replaced, runs never: give each its own"
         found.append(Problem(_position(node, "out", "ledger"), "C012", what, mend))
@@ -240,21 +251,51 @@ def _billing(node: Node, root: Path, found: list[Problem]) -> tuple[BillingSourc
     sources: dict[str, BillingSource] = {}
     for entry in node.entries()["billing"].items():
         settings = plain(entry)
-        name, path = entry.entries()["name"], entry.entries()["path"]
+        name = entry.entries()["name"]
         if settings["name"] in sources:
             first = sources[settings["name"]].position
             what = f"the billing source {settings['name']} stands already at {first.line}:{first.column}"
             found.append(Problem(name.position, "C014", what, "give each source its own name"))
-        if re.match(r"[a-z][a-z0-9+.-]+://", settings["path"]):
-            mend = "download the files and name their folder"
-            found.append(Problem(path.position, "C008", "addresses are not read by this version", mend))
-        settings["path"] = str(_below(root, settings["path"]))
+        settings["path"] = _path(entry, root, found)
         settings["defaults"] = dict(_defaults(entry, found))
         found += _mapping(entry, settings)
         settings["tie_out"] = _tie_out(settings.get("tie_out", {}))
         settings.setdefault("format", "auto")
         sources[settings["name"]] = BillingSource(position=entry.position, **settings)
     return tuple(sources.values())
+
+
+def _path(source: Node, root: Path, found: list[Problem]) -> str:
+    """Resolve a bill's path, or check its address and how the bucket is reached."""
+    path, s3 = source.entries()["path"], source.get("s3")
+    text = str(path.value)
+    if s3 and not text.startswith("s3://"):
+        mend = "remove it, or name a path such as s3://bucket/folder"
+        found.append(Problem(place(s3), "C021", "`s3` is given for a bill that isn't there", mend))
+    if s3 and (endpoint := s3.get("endpoint")) and not _ENDPOINT.fullmatch(str(endpoint.value)):
+        mend = "write it as https://host:port, without user, password or path"
+        found.append(Problem(endpoint.position, "C022", "the endpoint is no plain address of a server", mend))
+    if not is_address(text):
+        return str(_below(root, text))
+    try:
+        return str(parse(text, path.position))
+    except Refused as refused:
+        found += refused.problems
+        return text
+
+
+def _not_of_a_store(node: Node) -> Iterator[Problem]:
+    """Refuse addresses where only paths are read: such a folder would be made here."""
+    entries = [node.get(key) for key in ("ledger", "out", "cache")]
+    for listed, key in (("invoices", "path"), ("registers", "file")):
+        group = node.get(listed)
+        if group is not None:
+            items = group.items() if listed == "invoices" else group.entries().values()
+            entries += [entry.get(key) for entry in items]
+    for entry in entries:
+        if entry is not None and is_address(str(entry.value)):
+            mend = "download the file, or name a folder of this machine"
+            yield Problem(entry.position, "C023", "only the path of a bill may be an address", mend)
 
 
 def _mapping(source: Node, settings: Mapping[str, Any]) -> Iterator[Problem]:

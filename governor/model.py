@@ -354,6 +354,7 @@ class InputFile:
     version: str
     format: str = "FOCUS"
     aside: int = 0  # rows that are no charges, such as copies of others
+    stored: str = ""  # the version of the object in a store whose copy this is: its ETag or generation
 
 
 @dataclass(frozen=True, slots=True)

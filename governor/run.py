@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -36,8 +36,10 @@ from governor.score import score
 from governor.sources.invoices import Invoices
 from governor.sources.invoices import read_all as read_invoices
 from governor.sources.registers import Registers, boundaries, read_all, valid_on
+from governor.sources.stores.mirror import Local, bring
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much (0: not known)
+STORE_GAPS = {"B291": "denied", "B293": "unreachable", "B294": "denied", "B302": "denied"}  # why nothing was seen
 NOT_JOINED = ("budgets", "fx_rates")  # registers with more than one row a key: no predicate looks things up there
 
 
@@ -133,24 +135,35 @@ def ingest_all(prepared: Prepared, folder: Path, options: Options) -> tuple[list
         out = folder / f"source-{number}"
         out.mkdir()
         try:
-            deliveries.append(
-                ingest(
-                    source,
-                    prepared.config.root,
-                    out,
-                    columns=prepared.plan.columns,
-                    basis=prepared.plan.basis,
-                    threads=options.threads,
-                    memory_mb=options.memory_mb,
-                    progress=options.progress,
-                )
+            local = bring(source, prepared.config.root, prepared.config.cache, options.progress)
+            delivery = ingest(
+                local.source,
+                local.root,
+                out,
+                columns=prepared.plan.columns,
+                basis=prepared.plan.basis,
+                threads=options.threads,
+                memory_mb=options.memory_mb,
+                progress=options.progress,
             )
+            deliveries.append(_as_stored(delivery, local))
         except Refused as refused:
             problems.extend(refused.problems)
     if not deliveries:
         raise Refused(*problems)
     _refuse_twice(deliveries)
     return deliveries, problems
+
+
+def _as_stored(delivery: Delivery, local: Local) -> Delivery:
+    """Add to the evidence what the object store said: each object's version, and what wasn't fetched."""
+    files, manifests = (
+        tuple(replace(file, stored=local.versions.get(file.path, "")) for file in given)
+        for given in (delivery.files, delivery.manifests)
+    )
+    shown = ", ".join(local.left[:5]) + (", …" if len(local.left) > 5 else "")  # noqa: PLR2004 - as ingest says it
+    why = f"{delivery.why}; not fetched, not data: {shown}" if shown else delivery.why
+    return replace(delivery, files=files, manifests=manifests, why=why)
 
 
 def _refuse_twice(deliveries: Sequence[Delivery]) -> None:
@@ -305,6 +318,7 @@ def _delivery_input(delivery: Delivery) -> dict[str, Any]:
         "why": delivery.why,
         "files": [
             {name: getattr(f, name) for name in ("path", "bytes", "sha256", "rows", "rejected", "aside", "version")}
+            | ({"stored": f.stored} if f.stored else {})
             for f in (*delivery.files, *delivery.manifests)
         ],
     }
@@ -328,7 +342,8 @@ def _invoice_inputs(invoices: Invoices) -> Iterator[dict[str, Any]]:
 
 
 def _refusal_gap(problem: Problem) -> Gap:
-    return Gap(problem.position.file, str(problem.position), "malformed", f"{problem.code} {problem.what}")
+    reason = STORE_GAPS.get(problem.code, "malformed")
+    return Gap(problem.position.file, str(problem.position), reason, f"{problem.code} {problem.what}")
 
 
 @contextmanager

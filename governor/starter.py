@@ -17,12 +17,14 @@ from pathlib import Path
 from string import Template
 
 from governor._data import data
-from governor.config import BillingSource
+from governor.address import is_address
+from governor.config import CACHE, BillingSource
 from governor.engine.cells import parquet
 from governor.engine.duckdb import Engine, open_engine
 from governor.engine.ingest import ingest
 from governor.model import Position, Problem, Refused
 from governor.policy.parts import PLACEHOLDERS
+from governor.sources.stores.mirror import Progress, bring
 
 FILES = ("governor.yaml", "policies/core-tags.yaml", "policies/account-ownership.yaml", "policies/allocation.yaml")
 MOST = 1_000  # cost centers taken from a bill; more are hardly cost centers
@@ -45,10 +47,16 @@ class Profile:
     cost_centers: tuple[str, ...]
 
 
-def write_starter(folder: Path, bill: Path | None, organization: str = "My organization") -> list[Path]:
+def write_starter(
+    folder: Path,
+    bill: Path | str | None,
+    organization: str = "My organization",
+    progress: Progress = lambda _what, _done, _total: None,
+) -> list[Path]:
     """Write a starter project below `folder` for a bill, or for a small example bill that comes along.
 
-    Returns the files written. Raises Refused when a project is there already: nothing is ever overwritten.
+    A bill is a path or an object store's address; copies of its objects stay for the first run. Returns the
+    files written. Raises Refused when a project is there already: nothing is ever overwritten.
     """
     targets = [folder / name for name in (*FILES, "registers/cost_centers.csv", "registers/accounts.csv")]
     if there := [path for path in targets if path.exists()]:
@@ -60,9 +68,10 @@ def write_starter(folder: Path, bill: Path | None, organization: str = "My organ
         shutil.copyfile(data("examples", "starter", "bills", "example.csv"), example)
         targets.append(example)
         bill = example
-    elif not bill.exists():
-        raise Refused(Problem(Position(str(bill)), "C041", "there is no such bill", "name a file or a folder"))
-    profile = read_profile(bill)
+    bill = str(bill)
+    if not is_address(bill) and not Path(bill).exists():
+        raise Refused(Problem(Position(bill), "C041", "there is no such bill", "name a file or a folder"))
+    profile = read_profile(bill, folder / CACHE, progress)
     for path in targets:
         path.parent.mkdir(parents=True, exist_ok=True)
     words = _words(profile, bill, folder, organization)
@@ -78,14 +87,12 @@ def write_starter(folder: Path, bill: Path | None, organization: str = "My organ
     return targets
 
 
-def _words(profile: Profile, bill: Path, folder: Path, organization: str) -> Mapping[str, str]:
+def _words(profile: Profile, bill: str, folder: Path, organization: str) -> Mapping[str, str]:
     first = profile.cost_centers[0] if profile.cost_centers else "CC-0001"
-    inside = bill.resolve().is_relative_to(folder.resolve())
-    path = os.path.relpath(bill, folder) if inside else str(bill.resolve())
     return {
         "organization": _quoted(organization),
         "currency": profile.currency,
-        "bill": _quoted(path),
+        "bill": _quoted(bill if is_address(bill) else _path(Path(bill), folder)),
         "cost_center_keys": _keys(profile.cost_center_keys or ("cost_center",)),
         "owner_keys": _keys(profile.owner_keys or ("owner",)),
         "env_keys": _keys(profile.env_keys or ("env",)),
@@ -94,6 +101,11 @@ def _words(profile: Profile, bill: Path, folder: Path, organization: str) -> Map
         "cost_center": _quoted(first),
         "first_cost_center": _quoted(first),
     }
+
+
+def _path(bill: Path, folder: Path) -> str:
+    inside = bill.resolve().is_relative_to(folder.resolve())
+    return os.path.relpath(bill, folder) if inside else str(bill.resolve())
 
 
 def _quoted(text: str) -> str:
@@ -111,13 +123,16 @@ def _write_csv(path: Path, header: str, rows: Sequence[Sequence[str]]) -> None:
         writer.writerows(rows)
 
 
-def read_profile(bill: Path) -> Profile:
+def read_profile(bill: str, cache: Path, progress: Progress) -> Profile:
     """Read a bill once and say what it says of itself."""
+    whole = bill if is_address(bill) else str(Path(bill).resolve())
+    asked = Position("--bill" if is_address(bill) else bill)
     with tempfile.TemporaryDirectory(prefix="governor-init-") as scratch:
         out = Path(scratch) / "bill"
         out.mkdir()
-        source = BillingSource("bill", "auto", str(bill.resolve()), Position(str(bill)))
-        delivery = ingest(source, bill.resolve().parent, out)
+        source = BillingSource("bill", "auto", whole, asked)
+        local = bring(source, Path(whole).parent, cache, progress)
+        delivery = ingest(local.source, local.root, out, progress=progress)
         with open_engine(work=Path(scratch)) as engine:
             engine.execute(f"CREATE VIEW charges AS SELECT * FROM {parquet(delivery.charges)}")
             engine.execute(f"CREATE VIEW tag_sets AS SELECT * FROM {parquet(delivery.tag_sets)}")

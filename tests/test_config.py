@@ -48,7 +48,7 @@ gap_tolerance: 5
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test hears the environment of who runs it."""
-    for name in ("CONFIG", "LEDGER", "OUT", "REPORTING_CURRENCY"):
+    for name in ("CACHE", "CONFIG", "LEDGER", "OUT", "REPORTING_CURRENCY"):
         monkeypatch.delenv(f"GOVERNOR_{name}", raising=False)
 
 
@@ -91,7 +91,25 @@ def test_what_the_file_leaves_out_has_a_default(tmp_path: Path) -> None:
     file = write(tmp_path, SMALL)
     billing = (BillingSource("aws", "focus", str(tmp_path / "bills/aws"), Position(str(file), 5, 5)),)
     policies, ledger, out = (tmp_path / "policies",), tmp_path / "ledger", tmp_path / "out"
-    assert load(file) == Config(file, "Acme", "USD", {}, billing, policies, ledger, out)
+    assert load(file) == Config(file, "Acme", "USD", {}, billing, policies, ledger, out, tmp_path / ".governor-cache")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("s3://bucket/exports/focus", "s3://bucket/exports/focus"),
+        ("s3://bucket", "s3://bucket/"),
+        ("s3://bucket//odd/ä b/*.csv", "s3://bucket//odd/ä b/*.csv"),
+        ("gs://my_bucket.example.org/x/", "gs://my_bucket.example.org/x/"),
+        ("az://account/container/x", "az://account/container/x"),
+        ("https://account.blob.core.windows.net/container/a%20b", "az://account/container/a b"),
+        ("az://acct.blob.core.usgovcloudapi.net/c-1/x", "az://acct.blob.core.usgovcloudapi.net/c-1/x"),
+    ],
+)
+def test_an_address_is_kept_as_it_is_written(tmp_path: Path, written: str, read: str) -> None:
+    """No folder is put before it, nothing in a key is decoded; only what Azure's portal shows becomes ours."""
+    [source] = load(write(tmp_path, SMALL.replace("bills/aws", f"'{written}'"))).billing
+    assert source.path == read
 
 
 def test_the_nearest_file_upward_counts_up_to_the_root_of_the_repository(
@@ -128,6 +146,7 @@ def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path, monkeyp
         "ledger": "--ledger",
         "out": "GOVERNOR_OUT",
         "policies": "default",
+        "cache": "default",
         "gap_tolerance": "default",
     }
     config, where = load_with_origins(file, {}, {"GOVERNOR_REPORTING_CURRENCY": "EUR", "GOVERNOR_LEDGER": ""})
@@ -163,7 +182,21 @@ BAD = {
     "format of later": (SMALL.replace("focus", "aws_cur"), ["5:25 C008"]),
     "format unknown": (SMALL.replace("focus", "focsu"), ["5:25 C004"]),
     "no bill": ("version: 1\norganization: A\nreporting_currency: USD\nbilling: []\n", ["4:10 C006"]),
-    "an address": (SMALL.replace("bills/aws", "s3://bucket/focus"), ["5:38 C008"]),
+    "a web server": (SMALL.replace("bills/aws", "https://example.org/bill.csv"), ["5:38 C009"]),
+    "a store we don't read": (SMALL.replace("bills/aws", "abfss://c@account.dfs.core.windows.net/x"), ["5:38 C009"]),
+    "a host that isn't Azure's": (SMALL.replace("bills/aws", "az://evil.example/bills"), ["5:38 C009"]),
+    "no bucket": (SMALL.replace("bills/aws", "s3:///focus"), ["5:38 C009"]),
+    "a pattern of folders": (SMALL.replace("bills/aws", "s3://bucket/*/focus.csv"), ["5:38 C009"]),
+    "a signature": (SMALL.replace("bills/aws", "https://acct.blob.core.windows.net/c/b.csv?sig=x"), ["5:38 C022"]),
+    "cache is the ledger": (SMALL + "ledger: x\ncache: x\n", ["7:1 C020"]),
+    "s3 of a folder": (SMALL.replace("bills/aws", "b, s3: {profile: x}"), ["5:41 C021"]),
+    "a password": (
+        SMALL.replace("bills/aws", "'s3://bucket', s3: {endpoint: 'https://u:p@host'}"),
+        ["5:68 C022"],
+    ),
+    "an address of the ledger": (SMALL + "ledger: s3://bucket/ledger\n", ["6:9 C023"]),
+    "an address of a register": (SMALL + "registers: {accounts: {file: 's3://b/a.csv'}}\n", ["6:30 C023"]),
+    "an address of invoices": (SMALL + "invoices: [{name: i, path: gs://bucket/i}]\n", ["6:28 C023"]),
     "two sources of one name": (SMALL + "  - {name: aws, format: focus, path: b}\n", ["6:12 C014"]),
     "numbers where text belongs": (SMALL + "journal: {clearing_account: 2100}\n", ["6:29 C003"]),
     "journal without clearing": (SMALL + "journal: {expense_account: x}\n", ["6:10 C002"]),

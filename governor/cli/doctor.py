@@ -78,20 +78,26 @@ def _project(config_path: Path | None) -> int:
 
 def _bills(config_path: Path | None) -> int:
     """Look whether each bill's files are there; what they hold is judged by a run."""
+    from governor.address import is_address
     from governor.config import load
     from governor.model import Refused
     from governor.sources.billing import files
+    from governor.sources.stores.mirror import survey
 
     config, wrong = load(config_path), 0
     for source in config.billing:
         try:
-            found = files.find(source.path, config.root, source.position)
-            size = sum(path.stat().st_size for path in found.files)
-            click.echo(
-                printable(f"ok    bill {source.name}: {len(found.files)} files, {size:,} bytes at {source.path}")
-            )
-            for why in found.why:
-                click.echo(printable(f"      {why}"))
+            why: tuple[str, ...] = ()
+            if is_address(source.path):
+                listing = survey(source)
+                said = f"{len(listing.objects)} objects, {listing.bytes:,} bytes"
+            else:
+                found = files.find(source.path, config.root, source.position)
+                said = f"{len(found.files)} files, {sum(path.stat().st_size for path in found.files):,} bytes"
+                why = found.why
+            click.echo(printable(f"ok    bill {source.name}: {said} at {source.path}"))
+            for each in why:
+                click.echo(printable(f"      {each}"))
         except Refused as refused:
             wrong += _say(refused)
     return wrong

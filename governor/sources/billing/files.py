@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from governor.address import from_mirror
 from governor.model import Position, Problem, Refused
 from governor.sources.billing import manifests
 from governor.sources.billing.deliveries import Promise, settle
@@ -31,7 +32,7 @@ UNPACKED_RATIO_MAX = 200  # a bill's CSV shrinks to a twelfth; a bomb to a thous
 UNPACKED_FREE_BYTES = 64 << 20  # below this size the ratio doesn't matter
 UNPACKED_BYTES_MAX = 64 << 30
 
-_FOREIGN = (".zip", ".xlsx", ".xls", ".ods", ".bz2", ".xz", ".zst", ".7z", ".orc", ".avro", ".tsv")
+FOREIGN = (".zip", ".xlsx", ".xls", ".ods", ".bz2", ".xz", ".zst", ".7z", ".orc", ".avro", ".tsv")
 _MAGIC = (
     (b"PAR1", "parquet"),
     (b"\x1f\x8b", "gzip"),
@@ -80,8 +81,11 @@ class Header:
 
 
 def shown(path: Path, root: Path) -> str:
-    """Name a file as every message and the evidence do: relative to governor.yaml where it lies below it."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    """Name a file as every message and the evidence do: relative to governor.yaml where it lies below it.
+
+    Where `root` is the mirror of a store, the object is named, wherever the mirror is.
+    """
+    return from_mirror(path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix())
 
 
 def find(path: str, root: Path, position: Position) -> Found:
@@ -94,7 +98,7 @@ def find(path: str, root: Path, position: Position) -> Found:
         inside = start if start.is_dir() else top
         for entry in _walk(start) if start.is_dir() else [start]:
             problem = _unusable(entry, inside, root)
-            if problem or not inside or not _beside(entry.name):
+            if problem or not inside or not is_beside(entry.name):
                 files[entry] = problem
             elif manifests.is_named(entry.name) and not entry.name.startswith((".", "_")):
                 told[entry] = None
@@ -161,7 +165,7 @@ def _settle(
     )
 
 
-def _beside(name: str) -> bool:
+def is_beside(name: str) -> bool:
     """Whether a file of a folder isn't data, by its name."""
     lower = name.lower()
     return (
@@ -197,7 +201,7 @@ def _unusable(path: Path, inside: Path | None, root: Path) -> Problem | None:
         mode = path.stat().st_mode
     except OSError as error:
         return Problem(position, "B018", f"can't be read: {error.strerror}")
-    if path.name.lower().endswith(_FOREIGN):
+    if path.name.lower().endswith(FOREIGN):
         return Problem(position, "B008", "can't be read as it is", "unpack or convert it to CSV, CSV.gz or Parquet")
     if not stat.S_ISREG(mode):
         return Problem(position, "B002", "isn't a regular file", "a bill must lie in a file that can be read twice")
