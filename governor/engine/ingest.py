@@ -67,7 +67,7 @@ def ingest(
     folders = sorted({path.resolve().parent for path in found.files})
     try:
         with open_engine(work=out, read=folders, threads=threads, memory_mb=memory_mb) as engine:
-            stage = Stage(engine, scratch, root, _reader(source, extra))
+            stage = Stage(engine, scratch, root, _reader(source, extra), {column.name for column in kept})
             inputs = stage.stage(found.files, told)
             _require_columns(inputs, defaults)
             segments = _segments(inputs, kept, defaults, source)
