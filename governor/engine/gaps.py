@@ -118,7 +118,8 @@ def _broken_identities(engine: Engine, parts: Sequence[Part], source: str) -> li
     selects = [
         f"SELECT {literal(one.name)} AS name, CAST({one.key.format_map(part.named)} AS VARCHAR) AS key, "
         f"{part.value(part.field('billing_currency'))} AS currency, {one.amount.format_map(part.named)} AS amount, "
-        f"CAST({literal(one.tolerance)} AS {MONEY}) AS tolerance FROM {part.source} WHERE {part.charged} AND ({one.where.format_map(part.named)})"
+        f"CAST({literal(one.tolerance)} AS {MONEY}) AS tolerance "
+        f"FROM {part.source} WHERE {part.charged} AND ({one.where.format_map(part.named)})"
         for part in parts
         for one in part.segment.inputs[0].layout.identities
     ]

@@ -61,7 +61,7 @@ class Input:
 
 @dataclass(slots=True)
 class Stage:
-    """Stages the files of one source into a scratch folder. `kept` are our columns that a run keeps: no other is read."""
+    """Stages the files of one source into a scratch folder. Of our columns, only those `kept` are read."""
 
     engine: Engine
     scratch: Path

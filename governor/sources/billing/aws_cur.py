@@ -73,9 +73,7 @@ def read_header(header: Sequence[str], asked: Asked) -> Layout:
     """Turn a header into a layout. Raises Refused, naming the file."""
     _refuse(header, asked.file)
     place = {fold_name(name): raw(at) for at, name in reversed(list(enumerate(header)))}
-    maps = {
-        name: (raw(at), asked.kinds[at] == "map") for at, name in enumerate(header) if name.lower() in _MAPS
-    }
+    maps = {name: (raw(at), asked.kinds[at] == "map") for at, name in enumerate(header) if name.lower() in _MAPS}
     share = costs.split_row(place)
     version, why = _version(header)
     return Layout(
@@ -83,6 +81,7 @@ def read_header(header: Sequence[str], asked: Asked) -> Layout:
         why,
         _fields(place, maps, asked),
         _tags(header, maps),
+        canonical_tags=not maps.keys() & {"tags", "resource_tags"} and _distinct(header),
         format=_FORMAT,
         own=costs.own(place),
         derived=costs.derived(place),
@@ -92,7 +91,7 @@ def read_header(header: Sequence[str], asked: Asked) -> Layout:
         unusable=costs.unusable(place),
         doubles=True,
         grain=" ".join([version, *_DELIVERY.findall(asked.file)[:1]]),
-        notices=_notices(place),
+        notices=_notices(place, version),
     )
 
 
@@ -147,12 +146,7 @@ def _fields(place: Mapping[str, str], maps: Mapping[str, tuple[str, bool]], aske
             fields[ours] = (f"CASE WHEN {kind} IN {costs.listed(costs.USED)} THEN {column} END",)
     if rate := place.get("lineitemunblendedrate"):
         fields["contracted_unit_price"] = (f"CASE WHEN {kind} IN {costs.listed(costs.PRICED)} THEN {rate} END",)
-    for ours, names in _PRODUCT.items():
-        found = [place[f"product{fold_name(n)}"] for n in names if f"product{fold_name(n)}" in place]
-        if "product" in maps:
-            found += [_value(*maps["product"], name) for name in names]
-        if found:
-            fields[ours] = tuple(found)
+    fields |= {ours: found for ours, names in _PRODUCT.items() if (found := _of_product(names, place, maps))}
     fields["service_name"] = (*fields.get("service_name", ()), code)
     fields["service_category"] = (_category(place, code),)
     fields["service_provider_name"] = ("'AWS'",)
@@ -160,9 +154,22 @@ def _fields(place: Mapping[str, str], maps: Mapping[str, tuple[str, bool]], aske
     fields["host_provider_name"] = (f"CASE WHEN coalesce({entity}, '') <> 'AWS Marketplace' THEN 'AWS' END",)
     fields["pricing_category"] = (costs.pricing_category(place),)
     for wanted in asked.wanted:
-        if found_ := _wanted(fold_name(wanted).removeprefix("x"), place, maps):
-            fields[wanted] = (found_,)
+        if column := _wanted(fold_name(wanted).removeprefix("x"), place, maps):
+            fields[wanted] = (column,)
     return fields
+
+
+def _of_product(
+    names: Sequence[str], place: Mapping[str, str], maps: Mapping[str, tuple[str, bool]]
+) -> tuple[str, ...]:
+    """List where something that is said of the product may stand: in a column of its own, or in the map."""
+    found: list[str] = []
+    for name in names:
+        if (folded := f"product{fold_name(name)}") in place:
+            found.append(place[folded])
+        if "product" in maps:
+            found.append(_value(*maps["product"], name))
+    return tuple(found)
 
 
 def _wanted(folded: str, place: Mapping[str, str], maps: Mapping[str, tuple[str, bool]]) -> str:
@@ -178,14 +185,14 @@ def _wanted(folded: str, place: Mapping[str, str], maps: Mapping[str, tuple[str,
     return ""
 
 
-def _value(column: str, typed: bool, key: str) -> str:  # noqa: FBT001 - of a pair in `maps`
+def _value(column: str, typed: bool, key: str) -> str:
     """Write SQL for what a map, or a JSON object as text, holds under a key."""
     if typed:
         return f"{column}['{key}']"
     return f"CASE WHEN json_valid({column}) THEN json_extract_string({column}, '$.{key}') END"
 
 
-def _like(column: str, typed: bool, folded: str) -> str:  # noqa: FBT001 - of a pair in `maps`
+def _like(column: str, typed: bool, folded: str) -> str:
     """Write SQL for what a map holds under the first key that is spelled like this but for case and punctuation."""
     same = f"regexp_replace(lower(e), '[^a-z0-9]', '', 'g') = '{folded}'"
     if typed:
@@ -211,20 +218,40 @@ def _tags(header: Sequence[str], maps: Mapping[str, tuple[str, bool]]) -> str | 
             column, typed = maps[name]
             shown = f"CAST(to_json({column}) AS VARCHAR)" if typed else column
             return f"(chr({ord(PREFIXED)}) || coalesce({shown}, ''))"
-    pairs = []
-    for at, name in enumerate(header):
-        if found := _COLUMN_OF_TAG.fullmatch(name.strip("\ufeff ")):
-            key, value = json.dumps(found[1] or found[2], ensure_ascii=False), f"CAST({raw(at)} AS VARCHAR)"
-            shown = "'" + key.replace("'", "''") + ":'"
-            pairs.append(f"CASE WHEN {value} <> '' THEN {shown} || CAST(to_json({value}) AS VARCHAR) END")
-    return f"('{{' || concat_ws(',', {', '.join(pairs)}) || '}}')" if pairs else None
+    columns = sorted(_tag_columns(header))
+    pairs = ", ".join(
+        f"CASE WHEN {value} <> '' THEN {shown} || CAST(to_json({value}) AS VARCHAR) END"
+        for key, at in columns
+        if (shown := "'" + json.dumps(key, ensure_ascii=False).replace("'", "''") + ":'")
+        and (value := f"CAST({raw(at)} AS VARCHAR)")
+    )
+    return f"('{{' || concat_ws(',', {pairs}) || '}}')" if columns else None
 
 
-def _notices(place: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _tag_columns(header: Sequence[str]) -> list[tuple[str, int]]:
+    """List the key and the place of each column that is a tag."""
+    found = ((_COLUMN_OF_TAG.fullmatch(name.strip("\ufeff ")), at) for at, name in enumerate(header))
+    return [(match[1] or match[2], at) for match, at in found if match]
+
+
+def _distinct(header: Sequence[str]) -> bool:
+    keys = [key for key, _ in _tag_columns(header)]
+    return len(keys) == len({*keys})
+
+
+def _notices(place: Mapping[str, str], version: str) -> tuple[tuple[str, str], ...]:
     notices = []
     if "reservationreservationarn" not in place:
         detail = "there is no column reservation/ReservationARN: no fee is taken for one of a reservation"
         notices.append(("assumption", detail))
+    if "lineitemnetunblendedcost" not in place:
+        detail = (
+            "there is no column lineItem/NetUnblendedCost: what is billed lacks discounts without rows of their own"
+        )
+        if any(name.startswith("discount") for name in place):
+            notices.append(("missing_column", detail))
+        elif version != "legacy":
+            notices.append(("assumption", detail))
     if "savingsplannetsavingsplaneffectivecost" in place:
         detail = "what is unused of savings plans is taken before discounts: the report doesn't say it after them"
         notices.append(("assumption", detail))

@@ -136,7 +136,9 @@ def _commitment(place: Mapping[str, str]) -> str:
     plan, reservation = text(place, "savingsPlan/SavingsPlanArn"), text(place, "reservation/ReservationARN")
     cases = [f"WHEN '{type_}' THEN {plan}" for type_ in _OF_PLANS]
     cases += [f"WHEN '{type_}' THEN {reservation}" for type_ in ("DiscountedUsage", "RIFee", "Fee")]
-    return f"CASE {place['lineitemlineitemtype']} {' '.join(cases)} WHEN 'Refund' THEN coalesce({plan}, {reservation}) END"
+    return (
+        f"CASE {place['lineitemlineitemtype']} {' '.join(cases)} WHEN 'Refund' THEN coalesce({plan}, {reservation}) END"
+    )
 
 
 def derived(place: Mapping[str, str]) -> dict[str, str]:
@@ -163,9 +165,7 @@ def derived(place: Mapping[str, str]) -> dict[str, str]:
     }
     if split_row(place):
         share = "{share} + coalesce({idle}, 0)"
-        columns["effective_cost"] = (
-            f"CASE WHEN {{share}} IS NOT NULL THEN {share} ELSE {columns['effective_cost']} END"
-        )
+        columns["effective_cost"] = f"CASE WHEN {{share}} IS NOT NULL THEN {share} ELSE {columns['effective_cost']} END"
     if "pricingpublicondemandcost" in place:
         columns["list_cost"] = (
             f"CASE WHEN {{type}} IN {listed(USED)} THEN {{list}} WHEN {{type}} = 'SavingsPlanNegation' THEN 0 "
@@ -176,9 +176,11 @@ def derived(place: Mapping[str, str]) -> dict[str, str]:
 
 def unused() -> Also:
     """Make what nobody used of a commitment a charge of its own: it is not billed again, and it is what it cost."""
-    nothing = ("consumed_quantity", "consumed_unit", "pricing_quantity", "pricing_unit")
-    nothing += ("list_unit_price", "contracted_unit_price", "resource_id", "sku_price_id")
-    columns = {name: "NULL" for name in nothing} | {"effective_cost": _UNUSED}
+    nothing = (
+        *("consumed_quantity", "consumed_unit", "pricing_quantity", "pricing_unit"),
+        *("list_unit_price", "contracted_unit_price", "resource_id", "sku_price_id"),
+    )
+    columns = dict.fromkeys(nothing, "NULL") | {"effective_cost": _UNUSED}
     columns |= dict.fromkeys(("billed_cost", "list_cost", "contracted_cost"), "0")
     columns |= {
         "charge_category": "'Usage'",
@@ -213,7 +215,9 @@ def _cases(at: int) -> str:
 
 def pricing_category(place: Mapping[str, str]) -> str:
     """Write SQL for the pricing category over raw columns; tax, credits and discounts have none."""
-    cases = " ".join(f"WHEN '{type_}' THEN '{kinds[2]}'" for type_, kinds in TYPES.items() if kinds[2] and type_ != "Usage")
+    cases = " ".join(
+        f"WHEN '{type_}' THEN '{kinds[2]}'" for type_, kinds in TYPES.items() if kinds[2] and type_ != "Usage"
+    )
     spot = f"CASE WHEN contains({text(place, 'lineItem/UsageType')}, 'SpotUsage') THEN 'Dynamic' ELSE 'Standard' END"
     return f"CASE {place['lineitemlineitemtype']} WHEN 'Usage' THEN {spot} {cases} END"
 

@@ -110,6 +110,7 @@ class Layout:
     fields: Mapping[str, tuple[str, ...]]
     tags: str | None = None
     allocated_tags: str | None = None
+    canonical_tags: bool = False  # `tags` writes sets as they are kept, keys sorted, where it writes no backslash
     format: str = "FOCUS"
     own: Mapping[str, Own] = field(default_factory=dict)
     derived: Mapping[str, str] = field(default_factory=dict)
