@@ -88,7 +88,7 @@ def test_every_line_item_type_becomes_what_the_case_says(tmp_path):
             assert (charge[name] if name in COSTS else str(charge[name] or "")) == wanted, (row, name)
     assert [(r["row"], r["column"], r["code"]) for r in rejects(delivery)] == [
         (30, "EffectiveCost", "B043"),
-        (31, "covered", "B040"),
+        (31, "amortised", "B040"),
         (32, "EffectiveCost", "B043"),
         (33, "BilledCost", "B040"),
     ]
@@ -101,6 +101,16 @@ def test_every_line_item_type_becomes_what_the_case_says(tmp_path):
     market = next(charge for charge in found if charge["row"] == 8)
     assert (market["host_provider_name"], market["service_provider_name"]) == (None, "AWS")
     assert (market["service_name"], market["invoice_id"]) == ("Red Hat Enterprise Linux", "M-77")
+
+
+def test_what_belongs_to_an_earlier_month_is_a_correction(tmp_path):
+    """AWS marks none; usage, refunds and credits of a closed month come with a later invoice."""
+    august = {"lineItem/UsageStartDate": "2026-08-31T23:00:00Z", "lineItem/UsageEndDate": "2026-09-01T00:00:00Z"}
+    to_csv(tmp_path / "a.csv", legacy({}, august))
+    delivery = take("a.csv", tmp_path, format="aws_cur", columns=frozenset({"x_costCategory_LineOfBusiness"}))
+    assert [c["charge_class"] for c in charges(delivery)] == [None, "Correction"]
+    assert [c["billing_period"] for c in charges(delivery)] == ["2026-09", "2026-09"]
+    assert {c["x_cost_category_line_of_business"] for c in charges(delivery)} == {"Retail"}
 
 
 def test_what_is_billed_is_the_sum_of_the_unblended_costs(tmp_path):

@@ -73,7 +73,9 @@ def read_header(header: Sequence[str], asked: Asked) -> Layout:
     """Turn a header into a layout. Raises Refused, naming the file."""
     _refuse(header, asked.file)
     place = {fold_name(name): raw(at) for at, name in reversed(list(enumerate(header)))}
-    maps = {name: (raw(at), asked.kinds[at] == "map") for at, name in enumerate(header) if name.lower() in _MAPS}
+    maps = {
+        name.lower(): (raw(at), asked.kinds[at] == "map") for at, name in enumerate(header) if name.lower() in _MAPS
+    }
     share = costs.split_row(place)
     version, why = _version(header)
     return Layout(

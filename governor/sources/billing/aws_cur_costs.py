@@ -45,26 +45,26 @@ _OF_PLANS = (*_OFFSET, "SavingsPlanRecurringFee", "SavingsPlanUpfrontFee")
 
 # Line item type -> own column -> the column that holds its amortised cost, after discounts where there is such a one.
 AMORTISED: Mapping[str, Mapping[str, tuple[str, str]]] = {
-    "DiscountedUsage": {"covered": ("reservation/NetEffectiveCost", "reservation/EffectiveCost")},
+    "DiscountedUsage": {"amortised": ("reservation/NetEffectiveCost", "reservation/EffectiveCost")},
     "SavingsPlanCoveredUsage": {
-        "covered": ("savingsPlan/NetSavingsPlanEffectiveCost", "savingsPlan/SavingsPlanEffectiveCost")
+        "amortised": ("savingsPlan/NetSavingsPlanEffectiveCost", "savingsPlan/SavingsPlanEffectiveCost")
     },
     "RIFee": {
-        "first": (
+        "unused_upfront": (
             "reservation/NetUnusedAmortizedUpfrontFeeForBillingPeriod",
             "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod",
         ),
-        "second": ("reservation/NetUnusedRecurringFee", "reservation/UnusedRecurringFee"),
+        "unused_recurring": ("reservation/NetUnusedRecurringFee", "reservation/UnusedRecurringFee"),
     },
     # What is committed after discounts is said for the whole period only, not for what of it was used.
     "SavingsPlanRecurringFee": {
-        "first": ("", "savingsPlan/TotalCommitmentToDate"),
-        "second": ("", "savingsPlan/UsedCommitment"),
+        "committed": ("", "savingsPlan/TotalCommitmentToDate"),
+        "used": ("", "savingsPlan/UsedCommitment"),
     },
 }
 RETURNED_DAYS = 7  # a savings plan can be given back so long
 
-_UNUSED = "CASE {type} WHEN 'RIFee' THEN {first} + {second} ELSE {first} - {second} END"
+_UNUSED = "CASE {type} WHEN 'RIFee' THEN {unused_upfront} + {unused_recurring} ELSE {committed} - {used} END"
 _ROUNDING = "0.01"  # amounts of thousands of hours are rounded to ten digits each
 
 
@@ -105,7 +105,7 @@ def own(place: Mapping[str, str]) -> dict[str, Own]:
     """Name the columns of the report that decide what a row is and costs. Each amount is read only where it counts."""
     kind = place["lineitemlineitemtype"]
     columns = {"type": Own(f"CAST({kind} AS VARCHAR)"), "commitment": Own(_commitment(place))}
-    for name in ("covered", "first", "second"):
+    for name in dict.fromkeys(name for columns_ in AMORTISED.values() for name in columns_):
         cases = [
             f"WHEN '{type_}' THEN {text(place, *filter(None, columns_[name]))}"
             for type_, columns_ in AMORTISED.items()
@@ -148,8 +148,8 @@ def derived(place: Mapping[str, str]) -> dict[str, str]:
         "charge_category": f"CASE {{type}} {refund}'Purchase' ELSE 'Adjustment' END {_cases(0)} ELSE {{type}} END",
         "charge_frequency": f"CASE {{type}} {_cases(1)} ELSE 'One-Time' END",
         "effective_cost": (
-            f"CASE {{type}} {' '.join(f'WHEN {_quote(t)} THEN {{covered}}' for t in _COVERED)} "
-            f"{' '.join(f'WHEN {_quote(t)} THEN CASE WHEN {_known()} THEN 0 END' for t in _FEES)} "
+            f"CASE {{type}} {' '.join(f'WHEN {_quote(t)} THEN {{amortised}}' for t in _COVERED)} "
+            f"{' '.join(f'WHEN {_quote(t)} THEN CASE WHEN {_UNUSED} IS NOT NULL THEN 0 END' for t in _FEES)} "
             "WHEN 'SavingsPlanUpfrontFee' THEN 0 WHEN 'SavingsPlanNegation' THEN 0 "
             "WHEN 'Fee' THEN CASE WHEN {commitment} IS NULL THEN {billed_cost} ELSE 0 END "
             f"{refund}0 ELSE {{billed_cost}} END ELSE {{billed_cost}} END"
@@ -158,6 +158,8 @@ def derived(place: Mapping[str, str]) -> dict[str, str]:
             f"CASE {{type}} WHEN 'DiscountedUsage' THEN {_list(place)} WHEN 'SavingsPlanNegation' THEN 0 "
             "ELSE {billed_cost} END"
         ),
+        # AWS marks no corrections. What belongs to an earlier month than its invoice is taken for one.
+        "charge_class": "CASE WHEN {charge_period_start} < {billing_period_start} THEN 'Correction' END",
         "commitment_discount_id": "{commitment}",
         "commitment_discount_type": _of_commitment("'Savings Plan'", "'Reserved Instance'"),
         "commitment_discount_category": _of_commitment("'Spend'", "'Usage'"),
@@ -224,10 +226,6 @@ def pricing_category(place: Mapping[str, str]) -> str:
 
 def _quote(word: str) -> str:
     return f"'{word}'"
-
-
-def _known() -> str:
-    return "{first} IS NOT NULL AND {second} IS NOT NULL"
 
 
 def _list(place: Mapping[str, str]) -> str:
