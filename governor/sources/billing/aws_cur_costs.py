@@ -39,7 +39,7 @@ PRICED = ("Usage", "SavingsPlanCoveredUsage")  # what its own rate is asked for;
 USED = ("Usage", "DiscountedUsage", "SavingsPlanCoveredUsage")  # what has a quantity and a list price
 
 _COVERED = ("DiscountedUsage", "SavingsPlanCoveredUsage")
-_OFFSET = ("SavingsPlanCoveredUsage", "SavingsPlanNegation")
+_OFFSET = ("SavingsPlanCoveredUsage", "SavingsPlanNegation")  # together nothing is billed for them
 _FEES = ("RIFee", "SavingsPlanRecurringFee")
 _OF_PLANS = (*_OFFSET, "SavingsPlanRecurringFee", "SavingsPlanUpfrontFee")
 
@@ -163,7 +163,7 @@ def derived(place: Mapping[str, str]) -> dict[str, str]:
         "commitment_discount_id": "{commitment}",
         "commitment_discount_type": _of_commitment("'Savings Plan'", "'Reserved Instance'"),
         "commitment_discount_category": _of_commitment("'Spend'", "'Usage'"),
-        "commitment_discount_status": f"CASE WHEN {{type}} IN {listed(_COVERED)} THEN 'Used' END",
+        "commitment_discount_status": f"CASE WHEN {{type}} IN {listed(('DiscountedUsage', *_OFFSET))} THEN 'Used' END",
     }
     if split_row(place):
         share = "{share} + coalesce({idle}, 0)"
