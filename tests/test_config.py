@@ -179,7 +179,6 @@ BAD = {
     "typo": (SMALL + "ledgre: x\n", ["6:1 C001"]),
     "later": (SMALL + "inventory: [{name: aws, provider: aws}]\n", ["6:1 C008"]),
     "currency": (SMALL.replace("USD", "Euro"), ["3:21 C005"]),
-    "format of later": (SMALL.replace("focus", "aws_cur"), ["5:25 C008"]),
     "format unknown": (SMALL.replace("focus", "focsu"), ["5:25 C004"]),
     "no bill": ("version: 1\norganization: A\nreporting_currency: USD\nbilling: []\n", ["4:10 C006"]),
     "a web server": (SMALL.replace("bills/aws", "https://example.org/bill.csv"), ["5:38 C009"]),

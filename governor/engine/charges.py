@@ -127,6 +127,13 @@ class Part:
         keys = (f"CAST(({key.format_map(self.named)}) AS VARCHAR)" for key in (pair.key if pair else ()))
         return (f"coalesce({self.value(self.field('billing_currency'))}, '')", *keys)
 
+    @property
+    def also(self) -> tuple[Also, ...]:
+        """The second charges that some row may make: by the survey, or by a text that it couldn't read yet."""
+        odd = {f.name for f in self.segment.fields if f.column.name in self.reread}
+        layout = self.segment.inputs[0].layout
+        return tuple(one for at, one in enumerate(layout.also) if at in self.survey.also or odd & one.uses)
+
     def field(self, name: str) -> Field:
         """Find how a column is read."""
         return next(f for f in self.segment.fields if f.column.name == name)
@@ -153,7 +160,7 @@ def write_charges(engine: Engine, parts: Sequence[Part], to: Path) -> int:
         where = "" if part.good == "TRUE" else f" WHERE {part.good}"
         kept = {f.column.name: part.value(f) for f in part.segment.fields if f.kept}
         selects.append(f"{place}{_columns(kept)} FROM {part.source}{where}")
-        for also in part.segment.inputs[0].layout.also:
+        for also in part.also:
             second = kept | {name: value.format_map(part.named) for name, value in also.derived.items() if name in kept}
             selects.append(f"{place}{_columns(second)} FROM {part.source} WHERE {also_where(part, also)}")
     return engine.export(" UNION ALL ".join(selects), to)
@@ -277,8 +284,7 @@ def _beside(engine: Engine, parts: Sequence[Part]) -> tuple[dict[int, int], dict
     also: dict[int, int] = {}
     aside: dict[int, int] = {}
     for part in parts:
-        layout = part.segment.inputs[0].layout
-        wheres = [(also, also_where(part, one)) for one in layout.also]
+        wheres = [(also, also_where(part, one)) for one in part.also]
         wheres += [(aside, f"{part.aside} IS NOT NULL")] if part.aside else []
         for counts, where in wheres:
             for file, count in engine.rows(f"SELECT d.file, count(*) FROM {part.source} WHERE {where} GROUP BY d.file"):
@@ -288,7 +294,7 @@ def _beside(engine: Engine, parts: Sequence[Part]) -> tuple[dict[int, int], dict
 
 def _delivered(engine: Engine, part: Part, name: str) -> Decimal:
     """Add up a column over all rows that are charges, good and bad, and what is made beside them."""
-    layout, field = part.segment.inputs[0].layout, part.field(name)
+    field = part.field(name)
     named = {f.name: f.column.name for f in part.segment.fields}
     odd = any(named.get(used) in part.reread for used in field.uses)
     if part.aside or odd:
@@ -298,7 +304,7 @@ def _delivered(engine: Engine, part: Part, name: str) -> Decimal:
             part.survey.totals.get(name) or Decimal(0),
             part.reread[name].total if name in part.reread else Decimal(0),
         )
-    for also in layout.also:
+    for also in part.also:
         value = also.derived[name].format_map(part.named) if name in also.derived else part.value(field)
         total = EXACT.add(total, _sum(engine, part, value, also_where(part, also)))
     return total

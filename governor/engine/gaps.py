@@ -9,6 +9,7 @@ from governor.engine.charges import Part
 from governor.engine.duckdb import Engine, literal
 from governor.engine.pairs import find_pair_gaps
 from governor.model import Gap
+from governor.tables import MONEY
 
 _SHOWN = 5  # files named in a gap's detail
 
@@ -127,7 +128,8 @@ def _broken_identities(engine: Engine, parts: Sequence[Part], source: str) -> li
     """Say where the provider's own amounts, which must add up to nothing, don't."""
     selects = [
         f"SELECT {literal(one.name)} AS name, CAST({one.key.format_map(part.named)} AS VARCHAR) AS key, "
-        f"{part.value(part.field('billing_currency'))} AS currency, {one.amount.format_map(part.named)} AS amount "
+        f"{part.value(part.field('billing_currency'))} AS currency, {one.amount.format_map(part.named)} AS amount, "
+        f"CAST({literal(one.tolerance)} AS {MONEY}) AS tolerance "
         f"FROM {part.source} WHERE {part.charged} AND ({one.where.format_map(part.named)})"
         for part in parts
         for one in part.segment.inputs[0].layout.identities
@@ -135,10 +137,10 @@ def _broken_identities(engine: Engine, parts: Sequence[Part], source: str) -> li
     if not selects:
         return []
     query = (
-        f"WITH sums AS (SELECT name, key, currency, count(*) AS n, sum(amount) AS cost "
+        f"WITH sums AS (SELECT name, key, currency, tolerance, count(*) AS n, sum(amount) AS cost "
         f"FROM ({' UNION ALL '.join(selects)}) GROUP BY ALL) "
         "SELECT name, currency, sum(n), sum(abs(cost)), list_sort(list(coalesce(key, ''))) FROM sums "
-        "WHERE cost <> 0 GROUP BY ALL ORDER BY ALL"
+        "WHERE abs(cost) > tolerance GROUP BY ALL ORDER BY ALL"
     )
     return [
         Gap(source, "", "broken_identity", f"{name}: {_list(keys)}", rows=int(rows), cost=cost, currency=currency or "")

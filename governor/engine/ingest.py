@@ -74,7 +74,8 @@ def ingest(
     folders = sorted({path.resolve().parent for path in found.files})
     try:
         with open_engine(work=out, read=folders, threads=threads, memory_mb=memory_mb) as engine:
-            stage = Stage(engine, scratch, root, _reader(source, extra, found, root))
+            reader = _reader(source, extra, found, root)
+            stage = Stage(engine, scratch, root, reader, {column.name for column in kept})
             inputs = tell_exports(engine, stage.stage(found.files, told))
             refuse_runs(inputs)
             _keep_promises(inputs, found.promised)

@@ -53,6 +53,7 @@ class Segment:
         if first.layout.aside:
             cases = " ".join(f"WHEN {where} THEN {literal(why)}" for why, where in first.layout.aside.items())
             columns.append(f"CASE {cases} END AS aside")
+        columns += [f"{one.where} AS unusable_{at}" for at, one in enumerate(first.layout.unusable)]
         return (
             f"SELECT CAST(file_index + {first.index} AS INTEGER) AS file, {first.row} AS row, "
             f"{', '.join(columns)} FROM {scan([i.data for i in self.inputs], first.raws, first.flat)}"
@@ -73,6 +74,7 @@ class Survey:
     rounded: int
     damaged_ids: tuple[str, ...]
     worded: frozenset[str]  # columns some of whose texts may be words for missing
+    also: frozenset[int] = frozenset()  # the second charges that some rows make, as far as they were read
     month: str = ""  # the billing period of every row, where it is one
 
 
@@ -99,6 +101,7 @@ def survey(engine: Engine, segment: Segment) -> Survey:
     except duckdb.Error as error:
         raise Refused(*_blame(engine, segment, error)) from error
     found = dict(zip(checks, row, strict=True))
+    _refuse_unusable(engine, segment, found)
 
     def named(prefix: str) -> list[str]:
         return [name.removeprefix(prefix) for name, value in found.items() if name.startswith(prefix) and value]
@@ -111,8 +114,24 @@ def survey(engine: Engine, segment: Segment) -> Survey:
         rounded=found.get("rounded", 0),
         damaged_ids=tuple(named("damaged_")),
         worded=frozenset(named("worded_")),
+        also=frozenset(map(int, named("also_"))),
         month="" if any(found.get(f"{why}_{_PERIOD}") for why in ("odd", "missing")) else found["month"] or "",
     )
+
+
+def _refuse_unusable(engine: Engine, segment: Segment, found: Mapping[str, Any]) -> None:
+    """Raise Refused where a file has rows that its layout can't do with."""
+    problems = []
+    for at, one in enumerate(segment.inputs[0].layout.unusable):
+        if found[f"unusable_{at}"]:
+            query = f"SELECT file, count(*) FROM ({segment.delivered}) WHERE unusable_{at} GROUP BY file ORDER BY file"
+            names = {i.index: i.name for i in segment.inputs}
+            problems += [
+                Problem(Position(names[file]), one.code, f"{count:,} {one.what}", one.mend)
+                for file, count in engine.rows(query)
+            ]
+    if problems:
+        raise Refused(*problems)
 
 
 def spare(segment: Segment, surveyed: Survey) -> Segment:
@@ -141,8 +160,12 @@ def _checks(segment: Segment) -> dict[str, str]:
             checks[f"damaged_{name}"] = (
                 f"count(*) FILTER (contains({alias}, 'E+') AND regexp_full_match({alias}, '{values.ACCOUNT_DAMAGE}'))"
             )
+    for at in range(len(segment.inputs[0].layout.unusable)):
+        checks[f"unusable_{at}"] = f"count(*) FILTER (unusable_{at})"
     named = {f.name: f"v_{f.column.name}" if f.reader or f.default else f.value for f in segment.fields}
     checks |= _derived_checks(segment, named)
+    for at, also in enumerate(segment.inputs[0].layout.also):
+        checks[f"also_{at}"] = f"count(*) FILTER ({also.where.format_map(named)})"
     checks["month"] = _month(named[_PERIOD] or "CAST(NULL AS TIMESTAMP)")
     if doubles := [f for f in segment.fields if f.reader == "double"]:
         some = " OR ".join(f"({needs_rounding(f.alias)})" for f in doubles)

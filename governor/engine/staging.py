@@ -7,7 +7,7 @@ and can afford a second scan. A CSV file with a bad row is read again row by row
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,12 +62,13 @@ class Input:
 
 @dataclass(slots=True)
 class Stage:
-    """Stages the files of one source into a scratch folder."""
+    """Stages the files of one source into a scratch folder. Of our columns, only those `kept` are read."""
 
     engine: Engine
     scratch: Path
     root: Path
     read_layout: ReadLayout
+    kept: Container[str]
     _types: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def stage(self, paths: Sequence[Path], progress: Callable[[str, int, int], None]) -> tuple[Input, ...]:
@@ -143,7 +144,7 @@ class Stage:
         )
 
     def _describe(self, layout: Layout, source: str, name: str) -> Mapping[str, str]:
-        texts = list(dict.fromkeys(layout.texts))
+        texts = list(dict.fromkeys(layout.texts(self.kept)))
         try:
             described = self.engine.rows(f"DESCRIBE SELECT {', '.join(texts)} FROM {source}")
         except duckdb.Error as error:
@@ -154,14 +155,15 @@ class Stage:
     def _csv(self, path: Path, name: str, common: dict[str, object]) -> Input:
         header = files.read_header(path, name)
         layout = self.read_layout(header.names, ["text"] * len(header.names), name)
-        raws = tuple(raw(place) for place in layout.read)
+        places = layout.read(self.kept)
+        raws = tuple(raw(place) for place in places)
         staged = self.scratch / f"staged-{common['index']}.parquet"
         row, bad, bad_rows = "file_row_number + 1", 0, None
         try:
             rows = self._copy(path, header, raws, staged)
         except duckdb.Error:
             bad_rows = self.scratch / f"bad-{common['index']}.parquet"
-            good, bad = _write_rows(damaged.read_rows(path, name, header), layout.read, staged, bad_rows)
+            good, bad = _write_rows(damaged.read_rows(path, name, header), places, staged, bad_rows)
             rows, row, raws = good + bad, "n", (*raws, "n")
         return Input(
             **common,  # type: ignore[arg-type]
@@ -181,8 +183,9 @@ class Stage:
         header = json_lines.read_header(path, name)
         layout = self.read_layout(header, ["text"] * len(header), name)
         staged, bad_rows = (self.scratch / f"{kind}-{common['index']}.parquet" for kind in ("staged", "bad"))
-        good, bad = _write_rows(json_lines.read_rows(path, name, header), layout.read, staged, bad_rows)
-        raws = (*(raw(place) for place in layout.read), "n")
+        places = layout.read(self.kept)
+        good, bad = _write_rows(json_lines.read_rows(path, name, header), places, staged, bad_rows)
+        raws = (*(raw(place) for place in places), "n")
         return Input(
             **common,  # type: ignore[arg-type]
             rows=good + bad,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from governor.engine.duckdb import Engine, literal
@@ -34,11 +35,17 @@ class TagIds:
 
 
 def list_tags(engine: Engine, segments: Sequence[Segment], scratch: Path) -> Path:
-    """Write the distinct raw tags of all files."""
+    """Write the distinct raw tags of all files, and which of them are canonical as they stand."""
     path = scratch / "tags-raw.parquet"
-    parts = [f"SELECT raw_tags FROM ({s.delivered})" for s in segments if s.has_tags]
-    parts = parts or ["SELECT CAST(NULL AS VARCHAR) AS raw_tags WHERE FALSE"]
-    engine.export(f"SELECT DISTINCT raw_tags AS raw FROM ({' UNION ALL '.join(parts)})", path)
+    parts = []
+    for segment in (s for s in segments if s.has_tags):
+        canonical = "NOT contains(raw_tags, chr(92))" if segment.inputs[0].layout.canonical_tags else "FALSE"
+        parts.append(f"SELECT raw_tags, {canonical} AS canonical FROM ({segment.delivered})")
+    parts = parts or ["SELECT CAST(NULL AS VARCHAR) AS raw_tags, FALSE AS canonical WHERE FALSE"]
+    engine.export(
+        f"SELECT raw_tags AS raw, bool_or(canonical) AS canonical FROM ({' UNION ALL '.join(parts)}) GROUP BY raw_tags",
+        path,
+    )
     return path
 
 
@@ -48,13 +55,17 @@ def identify(engine: Engine, raw: Path, scratch: Path, to: Path) -> TagIds:
     unreadable = conflicts = 0
     with pq.ParquetWriter(parsed, _SCHEMA) as writer, pq.ParquetFile(raw) as parquet:
         for batch in parquet.iter_batches(BATCH_ROWS):
-            sets = [read_tags(text) for text in batch.column(0).to_pylist()]
+            texts = batch.filter(pc.invert(batch.column(1))).column(0)
+            sets = [read_tags(text) for text in texts.to_pylist()]
             unreadable += sum(s is None for s in sets)
             conflicts += sum(s is not None and s.conflict for s in sets)
             canonical = pa.array([None if s is None else s.text for s in sets], pa.string())
             conflict = pa.array([s is not None and s.conflict for s in sets])
-            writer.write_table(pa.table([batch.column(0), canonical, conflict], schema=_SCHEMA))
-    read = f"read_parquet({literal(str(parsed))})"
+            writer.write_table(pa.table([texts, canonical, conflict], schema=_SCHEMA))
+    read = (
+        f"(FROM read_parquet({literal(str(parsed))}) UNION ALL "
+        f"SELECT raw, raw, FALSE FROM read_parquet({literal(str(raw))}) WHERE canonical)"
+    )
     engine.export(
         f"WITH sets AS (SELECT DISTINCT text FROM {read} WHERE text IS NOT NULL ORDER BY text) "
         f"SELECT row_number() OVER () - 1 AS tag_set, text, CAST(CAST(text AS JSON) AS {TAGS}) AS tags FROM sets",

@@ -12,7 +12,7 @@ import pytest
 from governor.sources import billing
 from governor.sources.billing import Format, json_lines
 from governor.sources.billing.damaged import BadRow
-from governor.sources.billing.layout import Also, Identity, Layout, Own, raw
+from governor.sources.billing.layout import Also, Identity, Layout, Own, Unusable, raw
 from governor.sources.billing.values import Reading
 from governor.tables import MONEY
 from tests.bills import charges, refused, rejects, tags, take, to_csv
@@ -62,7 +62,8 @@ def _layout(header, _asked):
             ),
         ),
         aside={"a copy": f"{at['kind']} = 'copy'"},
-        identities=(Identity("fees cancel", "{kind}", "{fee}", "{kind} = 'zero'"),),
+        identities=(Identity("fees cancel", "{kind}", "{fee}", "{kind} = 'zero'", tolerance="0.001"),),
+        unusable=(Unusable(f"{at['kind']} = 'rot'", "B210", "apples are rotten", "throw them away"),),
         notices=(("assumption", "all apples are ripe"),),
     )
 
@@ -127,6 +128,16 @@ def test_a_broken_identity_is_told_with_its_money(tmp_path):
     [gap] = [g for g in broken.gaps if g.reason == "broken_identity"]
     assert (gap.detail, gap.rows, gap.cost) == ("fees cancel: zero", 2, Decimal("0.01"))
     assert [g.detail for g in broken.gaps if g.reason == "assumption"] == ["all apples are ripe"]
+
+
+def test_an_identity_may_leave_what_rounding_leaves(tmp_path):
+    delivery = bill(tmp_path, {"kind": "zero", "fee": "5"}, {"kind": "zero", "fee": "-4.999"})
+    assert not [g for g in delivery.gaps if g.reason == "broken_identity"]
+
+
+def test_rows_that_make_a_file_unusable_refuse_it_with_their_number(tmp_path):
+    to_csv(tmp_path / "toy.csv", [ROW, ROW | {"kind": "rot"}, ROW | {"kind": "rot"}])
+    assert refused("toy.csv", tmp_path, format="toy") == ["toy.csv B210 2 apples are rotten; throw them away"]
 
 
 def test_a_source_without_a_format_is_told_from_its_columns(tmp_path):

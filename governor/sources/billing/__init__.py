@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from governor.model import Position, Problem, Refused
-from governor.sources.billing import azure, focus, gcp, mapping, oci, opencost
+from governor.sources.billing import aws_cur, azure, focus, gcp, mapping, oci, opencost
 from governor.sources.billing.layout import Asked, Layout
 
 
@@ -22,6 +22,7 @@ class Format:
 # In the order in which a header is tried; `columns` is never guessed: it is what its mapping says.
 FORMATS: Mapping[str, Format] = {
     "focus": Format("FOCUS", focus.recognise, focus.read_header),
+    "aws_cur": Format("an AWS Cost and Usage Report", aws_cur.recognise, aws_cur.read_header),
     "columns": Format("a file with a mapping", lambda _header: "", mapping.read_header),
     "azure": Format("Azure's cost details", azure.recognise, azure.read_header),
     "gcp": Format("a Google Cloud usage cost export", gcp.recognise, gcp.read_header),

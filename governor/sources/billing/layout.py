@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,15 +62,37 @@ class Also:
     where: str
     derived: Mapping[str, str]
 
+    @property
+    def uses(self) -> frozenset[str]:
+        """The names that decide whether there is one."""
+        return frozenset(re.findall(r"\{(\w+)\}", self.where))
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An amount that must be zero for each `key`, by the provider's own rules. Both are SQL over {name}s."""
+    """An amount that must be zero for each `key`, by the provider's own rules. Both are SQL over {name}s.
+
+    `tolerance` is what the rounding of delivered amounts may leave of it, in the currency.
+    """
 
     name: str
     key: str
     amount: str
     where: str = "TRUE"
+    tolerance: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Rows that make a file unusable, such as ones whose cost is in a column that it lacks.
+
+    `where` is SQL over raw columns, `what` continues the number of such rows.
+    """
+
+    where: str
+    code: str
+    what: str
+    mend: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +136,7 @@ class Layout:
     `tags` is the raw tags as text, map or list of structs, and `allocated_tags` what overrides them; None where the
     file has no such column. `aside` names rows that are no charges, such as copies: reason -> condition over raw
     columns. They are counted and added up apart. `identities` are checked, and what breaks them is said with its money.
+    A file with rows that are `unusable` is refused.
     """
 
     version: str
@@ -121,12 +144,14 @@ class Layout:
     fields: Mapping[str, tuple[str, ...]]
     tags: str | None = None
     allocated_tags: str | None = None
+    canonical_tags: bool = False  # `tags` writes sets as they are kept, keys sorted, where it writes no backslash
     format: str = "FOCUS"
     own: Mapping[str, Own] = field(default_factory=dict)
     derived: Mapping[str, str] = field(default_factory=dict)
     also: tuple[Also, ...] = ()
     aside: Mapping[str, str] = field(default_factory=dict)
     identities: tuple[Identity, ...] = ()
+    unusable: tuple[Unusable, ...] = ()
     # (reason, detail): what a reader of the totals must know of this file. `assumption`: told, and hides nothing; any
     # reason that isn't among the ledger's NOTICES makes the run incomplete.
     doubles: bool = False  # its text amounts are printed doubles: too fine ones are rounded, and that is told
@@ -136,16 +161,15 @@ class Layout:
     snapshot: str = ""
     notices: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def read(self) -> tuple[int, ...]:
-        """The places of the raw columns that any expression names."""
-        texts = (*self.texts, *self.aside.values(), *(self.pair.signs.values() if self.pair else ()))
+    def read(self, kept: Container[str]) -> tuple[int, ...]:
+        """List the places of the raw columns that any expression names, but for columns of ours that aren't kept."""
+        wheres = (*self.aside.values(), *(one.where for one in self.unusable))
+        texts = (*self.texts(kept), *wheres, *(self.pair.signs.values() if self.pair else ()))
         return tuple(sorted({int(n) for text in texts for n in re.findall(r"\bc(\d+)\b", text)}))
 
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """Every expression over raw columns whose type matters."""
-        texts = [text for expressions in self.fields.values() for text in expressions]
+    def texts(self, kept: Container[str]) -> tuple[str, ...]:
+        """List every expression over raw columns whose type matters."""
+        texts = [text for name, expressions in self.fields.items() if name in kept for text in expressions]
         texts += [own.sql for own in self.own.values()]
         return (*texts, *(text for text in (self.tags, self.allocated_tags) if text))
 

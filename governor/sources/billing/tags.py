@@ -7,6 +7,7 @@ certainty is None: unread is not untagged.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from governor.sources.billing.layout import MISSING
 from governor.sources.billing.nested import Number, Pairs, decode
 
 SYSTEM = "system_label"  # Google's facts about a machine, such as its cores: nobody set them
+PREFIXED = "\x1e"  # begins a set whose keys say where each was set, as AWS writes them; JSON text never holds it
 SEPARATOR = "\x1f"  # between levels of tags, the weakest first; JSON text never holds it
 
 
@@ -30,6 +32,7 @@ class TagSet:
         return "{" + ",".join([f"{_quote(key)}:{_quote(value)}" for key, value in self.tags.items()]) + "}"
 
 
+Pair = tuple[str, str]
 _quote = json.encoder.encode_basestring  # a JSON string, anything but ASCII as it is
 
 
@@ -44,6 +47,8 @@ def read_tags(raw: str) -> TagSet | None:
     >>> read_tags("{'a': 'b'}") is None
     True
     """
+    if raw.startswith(PREFIXED):
+        return _read(raw[1:], _unprefix)
     first, *later = raw.split(SEPARATOR)
     found = _read(first)
     for level in later:
@@ -55,14 +60,14 @@ def read_tags(raw: str) -> TagSet | None:
     return found
 
 
-def _read(text: str) -> TagSet | None:
+def _read(text: str, arrange: Callable[[list[Pair]], list[Pair]] = list) -> TagSet | None:
     text = text.strip()
     if text in MISSING:
         return TagSet({})
     try:
         value = decode("{" + text + "}" if text.startswith('"') else text)
         pairs = _pairs(value)
-        found = None if pairs is None else _keep_first(pairs)
+        found = None if pairs is None else _keep_first(arrange(pairs))
         if found is not None and ("\\u" in text or "\\U" in text):
             found.text.encode()  # half a character, which only an escape can hide, can't be written anywhere
     except (ValueError, RecursionError):
@@ -70,13 +75,13 @@ def _read(text: str) -> TagSet | None:
     return found
 
 
-def _pairs(value: Any) -> list[tuple[str, str]] | None:
+def _pairs(value: Any) -> list[Pair] | None:
     """List the keys and values; what is nearer to the resource hides what is farther (see _distance)."""
     if isinstance(value, Pairs):
         return [(key, item if type(item) is str else _text(item)) for key, item in value]
     if not isinstance(value, list):
         return None
-    levels: dict[int, list[tuple[str, str]]] = {}
+    levels: dict[int, list[Pair]] = {}
     for element in value:
         entry = {key.lower(): item for key, item in element} if isinstance(element, Pairs) else {}
         key = entry.get("key")
@@ -84,11 +89,29 @@ def _pairs(value: Any) -> list[tuple[str, str]] | None:
             return None
         if entry.get("x_type") != SYSTEM:
             levels.setdefault(_distance(entry), []).append((key, _text(entry.get("value"))))
-    pairs: list[tuple[str, str]] = []
+    pairs: list[Pair] = []
     for _, level in sorted(levels.items()):
         taken = {key for key, _ in pairs}
         pairs += [pair for pair in level if pair[0] not in taken]
     return pairs
+
+
+def _unprefix(pairs: list[Pair]) -> list[Pair]:
+    """Take AWS's prefixes off: a resource's own tags hide those of its account, and cost categories are no tags.
+
+    What IAM Identity Center says of a user keeps its prefix, for no resource was tagged with it.
+    """
+    own, account = [], []
+    for key, value in pairs:
+        where, slash, name = key.partition("/")
+        if slash and where == "accountTag":
+            account.append((name, value))
+        elif slash and where == "resourceTags":
+            own.append((name.removeprefix("user:"), value))
+        elif not (slash and where == "costCategory"):
+            own.append((key.removeprefix("user:").removeprefix("user_"), value))
+    taken = {key for key, _ in own}
+    return own + [pair for pair in account if pair[0] not in taken]
 
 
 def _distance(entry: dict[str, Any]) -> int:
@@ -98,7 +121,7 @@ def _distance(entry: dict[str, Any]) -> int:
     return 1 if entry.get("x_type") == "tag" else 0
 
 
-def _keep_first(pairs: list[tuple[str, str]]) -> TagSet:
+def _keep_first(pairs: list[Pair]) -> TagSet:
     tags = dict(sorted(pairs))
     conflict = False
     if len(tags) == len(pairs):
