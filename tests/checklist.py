@@ -10,6 +10,7 @@ from governor.ledger.read import Run
 from tests.project import BY_TAG, TAGS, run_project, write_project
 
 PACK = 'policies: [policies, "pack:focus-quality"]'
+_FOCUS = {"effective_cost": "EffectiveCost", "billed_cost": "BilledCost"}
 ACCOUNTS = ("acct-1,Cloud,One,A,one@acme.example,prod,,",)
 
 
@@ -20,12 +21,13 @@ def tied(
     effective: str | None = None,
     rows: int | None = None,
     pack: bool = False,
+    basis: str = "effective_cost",
     **parts: Any,
 ) -> Run:
     """Run a bill for real, and check that nothing of it was lost: rows = charges + rejects, and each cent is placed.
 
     `effective` is what the bill's effective cost adds up to over all currencies; left out, it is added up here from the
-    rows, as plain decimals. `rows` is how many there are, where `bill` is a file.
+    rows, as plain decimals. `rows` is how many there are, where `bill` is a file. `basis` is the cost that is allocated.
     """
     parts.setdefault("policies", (TAGS, BY_TAG))
     parts.setdefault("accounts", ACCOUNTS)
@@ -35,11 +37,11 @@ def tied(
     run = run_project(config).run
     totals = run.rows("totals")
     assert sum(t["rows"] + t["rejected"] for t in totals) == (len(bill) if isinstance(bill, list) else rows)
-    assert all(t["allocated"] + t["unallocated"] == t["effective_cost"] for t in totals)
+    assert all(t["allocated"] + t["unallocated"] == t[basis] for t in totals)
     placed = sum((a["amount"] for a in run.rows("allocations")), Decimal(0))
     lost = sum((r["cost"] or Decimal(0) for r in run.rows("rejects")), Decimal(0))
     expected = (
-        sum((Decimal(row["EffectiveCost"]) for row in bill), Decimal(0)) if effective is None else Decimal(effective)
+        sum((Decimal(row[_FOCUS[basis]]) for row in bill), Decimal(0)) if effective is None else Decimal(effective)
     )
     assert placed + lost == expected
     return run
