@@ -104,6 +104,19 @@ def test_what_conforms_and_looks_strange_fires_nothing(tmp_path: Path) -> None:
     assert run.rows("gaps") == []
 
 
+def test_a_bill_without_prices_is_not_judged_by_them_and_no_gap_is_told(tmp_path: Path) -> None:
+    """FOCUS lets a provider leave unit prices out. Beside it, a bill that has them is judged all the same."""
+    [row] = clean(tmp_path, 1)
+    bad = row | {"ListUnitPrice": row["ListUnitPrice"] + "e4"}
+    plain = {name: value for name, value in bad.items() if name != "ListUnitPrice"}
+    sources = {name: write_csv(tmp_path / f"{name}.csv", [r]) for name, r in (("priced", bad), ("plain", plain))}
+    run = judged_by_the_pack(tmp_path / "project", sources)
+    assert fired(run) == {"priced": {"focus-amounts/list-is-price": at_stake([bad])}}
+    assert run.rows("gaps") == []
+    rows = {v["verdict"]: v["rows"] for v in run.rows("verdicts") if v["requirement"] == "focus-amounts/list-is-price"}
+    assert rows == {"fail": 1, "not_applicable": 1}
+
+
 # --- one defect at a time ---------------------------------------------------------------------------------------------
 
 
