@@ -228,6 +228,7 @@ class Rule:
     message: str = ""
     remedy: str = ""
     why: str = ""
+    if_delivered: tuple[str, ...] = ()  # columns: a source without one of them has nothing to judge here
 
 
 @dataclass(frozen=True, slots=True)

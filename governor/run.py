@@ -40,6 +40,7 @@ from governor.sources.stores.mirror import Local, bring
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much (0: not known)
 STORE_GAPS = {"B291": "denied", "B293": "unreachable", "B294": "denied", "B302": "denied"}  # why nothing was seen
+LEGACY = ("1.0", "1.1")  # FOCUS versions that came before InvoiceId
 NOT_JOINED = ("budgets", "fx_rates")  # registers with more than one row a key: no predicate looks things up there
 
 
@@ -87,6 +88,7 @@ def run(config: Config, options: Options) -> Outcome:
     with stage(config.ledger) as staging:
         deliveries, refused = ingest_all(prepared, staging.folder, options)
         gaps = [gap for delivery in deliveries for gap in delivery.gaps] + [_refusal_gap(p) for p in refused]
+        gaps += _legacy_gaps(deliveries)
         snapshots = [SnapshotFiles(d.source, d.charges, d.tag_sets, d.rejects) for d in deliveries]
         read = [delivery.charges.parent for delivery in deliveries]
         read += [config.ledger / "runs", config.ledger / "snapshots"]  # what this run is compared with
@@ -339,6 +341,17 @@ def _invoice_inputs(invoices: Invoices) -> Iterator[dict[str, Any]]:
         why = f"invoices of {given.source}" if given.source else ""
         named = {"kind": "invoices", "source": given.name, "format": given.format}
         yield named | {"version": "", "why": why, "files": files}
+
+
+def _legacy_gaps(deliveries: Sequence[Delivery]) -> Iterator[Gap]:
+    """Say which bills are of a FOCUS version that has no InvoiceId: what is charged can't be tied to an invoice."""
+    for delivery in deliveries:
+        old = [f for f in delivery.files if f.format == "FOCUS" and f.version in LEGACY and f.rows]
+        if old:
+            versions = " and ".join(sorted({f.version for f in old}))
+            more = f" and {len(old) - 1} more" if len(old) > 1 else ""
+            detail = f"{old[0].path}{more}: FOCUS {versions} has no invoice ids; export 1.2 or later where you can"
+            yield Gap(delivery.source, "", "legacy_version", detail, rows=sum(f.rows for f in old))
 
 
 def _refusal_gap(problem: Problem) -> Gap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from governor.model import Gap
 from governor.tables import MONEY
 
 _SHOWN = 5  # files named in a gap's detail
+_PARTITION = re.compile(r"(?:^|/)billing_period=(\d{4}-\d{2})(?:-\d{2})?/", re.IGNORECASE)
 
 
 def find_gaps(engine: Engine, parts: Sequence[Part], source: str, charges: Path, rejects: Path) -> tuple[Gap, ...]:
@@ -24,6 +26,8 @@ def find_gaps(engine: Engine, parts: Sequence[Part], source: str, charges: Path,
     if rounded := sum(part.survey.rounded + sum(read.rounded for read in part.reread.values()) for part in parts):
         detail = "amounts delivered as floating point need more than 24 fractional digits: rounded half to even"
         gaps.append(Gap(source, "", "rounded_double", detail, rows=rounded))
+    gaps += _split_twice(engine, parts, source, charges)
+    gaps += _misplaced(engine, parts, source, charges)
     gaps += _aside(engine, parts, source)
     gaps += _virtual(engine, parts, source, charges)
     gaps += _broken_identities(engine, parts, source)
@@ -122,6 +126,63 @@ def _virtual(engine: Engine, parts: Sequence[Part], source: str, charges: Path) 
     where = "NOT regexp_full_match(billing_currency, '[A-Z]{3}')"
     table = f"read_parquet({literal(str(charges))})"
     return _charged(engine, source, "BillingCurrency", "assumption", detail, table, where, parts[0].basis)
+
+
+def _split_twice(engine: Engine, parts: Sequence[Part], source: str, charges: Path) -> list[Gap]:
+    """Say which charges stand beside the very rows that they were split into (FOCUS 1.3): they count twice."""
+    if not any(part.segment.inputs[0].layout.holds("allocated_method_id") for part in parts):
+        return []
+    rows = f"read_parquet({literal(str(charges))})"
+    whole, split = "FILTER (allocated_method_id IS NULL)", "FILTER (allocated_method_id IS NOT NULL)"
+    costs = "sum(billed_cost) {0}, sum(effective_cost) {0}"
+    query = f"""
+        WITH origins AS (
+            SELECT billing_currency AS currency, billing_account_id, sub_account_id, resource_id, charge_period_start,
+                charge_period_end, charge_category, charge_description, count(*) {whole} AS n,
+                sum({parts[0].basis}) {whole} AS cost,
+                ({costs.format(whole)}) = ({costs.format(split)}) AS twice
+            FROM {rows} WHERE resource_id IN (SELECT resource_id FROM {rows} WHERE allocated_method_id IS NOT NULL)
+            GROUP BY ALL
+        )
+        SELECT currency, sum(n), sum(cost), list_sort(list(DISTINCT resource_id)) FROM origins
+        WHERE twice AND cost <> 0 GROUP BY ALL ORDER BY ALL"""
+    return [
+        Gap(
+            source,
+            "",
+            "split_twice",
+            f"charges beside the rows they were split into count twice: leave one of the two out: {_list(ids)}",
+            rows=int(n),
+            cost=cost,
+            currency=currency or "",
+        )
+        for currency, n, cost, ids in engine.rows(query)
+    ]
+
+
+def _misplaced(engine: Engine, parts: Sequence[Part], source: str, charges: Path) -> list[Gap]:
+    """Say which rows are of another billing period than their folder, such as BILLING_PERIOD=2026-09, says."""
+    named = {one.index: (one, m[1]) for p in parts for one in p.segment.inputs if (m := _PARTITION.search(one.name))}
+    if not named:
+        return []
+    cases = " ".join(f"WHEN {index} THEN {literal(month)}" for index, (_, month) in named.items())
+    folder = f"CASE file {cases} END"
+    query = (
+        f"SELECT billing_currency, {folder}, billing_period, count(*), sum({parts[0].basis}), min(file) "
+        f"FROM read_parquet({literal(str(charges))}) WHERE billing_period <> {folder} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+    )
+    return [
+        Gap(
+            source,
+            "",
+            "other_period",
+            f"rows of {period} lie in the folder of {month} ({named[file][0].name}): they are charged in {period}",
+            rows=count,
+            cost=cost,
+            currency=currency or "",
+        )
+        for currency, month, period, count, cost, file in engine.rows(query)
+    ]
 
 
 def _broken_identities(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:

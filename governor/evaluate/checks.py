@@ -84,9 +84,10 @@ def judge(check: Check, compilers: Mapping[str, Compiler], missing: Mapping[str,
         where_unread = _unread(check.where is not None and bool(check.where.tags), _blind(check, missing, where=True))
         reads_tags = check.tag is not None or (check.assertion is not None and bool(check.assertion.tags))
         unread = _unread(reads_tags, _blind(check, missing))
+    nothing = _unread(False, sorted(source for source, columns in missing.items() if check.optional & set(columns)))
     verdict = (
-        f"CASE WHEN {where_unread} THEN 'unknown' WHEN NOT {applies} THEN 'not_applicable'"
-        f" WHEN {unread} THEN 'unknown' {outcome.branches} END"
+        f"CASE WHEN {nothing} THEN 'not_applicable' WHEN {where_unread} THEN 'unknown'"
+        f" WHEN NOT {applies} THEN 'not_applicable' WHEN {unread} THEN 'unknown' {outcome.branches} END"
     )
     unseen = f"{unread} OR {where_unread}"
     message = f"CASE WHEN {unseen} THEN 'could not be judged: it was not read' ELSE {outcome.message} END"
@@ -97,7 +98,7 @@ def _blind(check: Check, missing: Mapping[str, Collection[str]], *, where: bool 
     """Name the sources that lack a column which the check (or only its `where`) reads."""
     reads = check.reads
     if where:
-        reads = condition_reads(check.where) if check.where else frozenset()
+        reads = condition_reads(check.where) - check.optional if check.where else frozenset()
     return sorted(source for source, columns in missing.items() if reads & set(columns))
 
 

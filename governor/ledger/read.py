@@ -32,6 +32,7 @@ NOTICES = (  # gaps that are told, and hide nothing
     "set_aside",
     "broken_identity",
     "assumption",
+    "legacy_version",
 )
 
 

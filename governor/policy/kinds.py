@@ -151,6 +151,8 @@ def _rule_policy(node: Node, digest: str, found: Found) -> RulePolicy:
 def _rule(node: Node, found: Found) -> Rule:
     severity = parts.text(node, "severity")
     message = node.get("message")
+    for column in parts.items(node, "if_delivered"):
+        parts.check_column(str(column.value), column.position, found)
     return Rule(
         id=parts.text(node, "id"),
         title=parts.text(node, "title"),
@@ -161,6 +163,7 @@ def _rule(node: Node, found: Found) -> Rule:
         message=_message(message, found) if message else "",
         remedy=parts.text(node, "remedy"),
         why=parts.text(node, "why"),
+        if_delivered=tuple(snake(name) for name in parts.texts(node, "if_delivered")),
     )
 
 

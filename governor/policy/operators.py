@@ -43,6 +43,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "starts_with": Function("starts_with(text, 'start')", (Kind.TEXT, Kind.TEXT), Kind.FLAG),
     "ends_with": Function("ends_with(text, 'end')", (Kind.TEXT, Kind.TEXT), Kind.FLAG),
     "contains": Function("contains(text, 'part')", (Kind.TEXT, Kind.TEXT), Kind.FLAG),
+    "is_product": Function("is_product(amount, price, quantity)", (Kind.NUMBER,) * 3, Kind.FLAG),
 }
 USAGE: Mapping[str, str] = {
     **{name: function.usage for name, function in FUNCTIONS.items()},
@@ -53,6 +54,10 @@ USAGE: Mapping[str, str] = {
     "age_days": "age_days(date)",
 }
 
+_PRODUCT = (
+    "(ABS(CAST({{0}} AS {0}) - CAST({{1}} AS {0}) * CAST({{2}} AS {0}))"
+    " <= ABS(CAST({{0}} AS {0})) * 0.001 + 0.00000001)"
+)
 SQL: Mapping[str, Mapping[str, str]] = {
     "and": {ANY: "({and})"},
     "or": {ANY: "({or})"},
@@ -102,6 +107,9 @@ SQL: Mapping[str, Mapping[str, str]] = {
         "athena": "(STRPOS({0}, {1}) > 0)",
         "bigquery": "(STRPOS({0}, {1}) > 0)",
     },
+    # A judgement, not an amount: nothing that is calculated here is kept or added up. Two decimals of 38 digits have no
+    # exact product in any engine, and the tolerance of a thousandth is 10^12 times what a double is off.
+    "is_product": {ANY: _PRODUCT.format("DOUBLE"), "bigquery": _PRODUCT.format("FLOAT64")},
     "age_days": {
         ANY: "DATE_DIFF('day', CAST({0} AS DATE), {judged_on})",
         "spark": "DATEDIFF({judged_on}, CAST({0} AS DATE))",

@@ -60,7 +60,12 @@ class Check:
         if self.account is not None:
             return frozenset({"sub_account_id"})
         conditions = [c for c in (self.where, self.assertion) if c]
-        return frozenset[str]().union(*(condition_reads(c) for c in conditions))
+        return frozenset[str]().union(*(condition_reads(c) for c in conditions)) - self.optional
+
+    @property
+    def optional(self) -> frozenset[str]:
+        """The charge columns without which there is nothing to judge."""
+        return frozenset(self.rule.if_delivered if self.rule else ())
 
 
 @dataclass(frozen=True, slots=True)

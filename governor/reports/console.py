@@ -100,7 +100,7 @@ def _facts(run: Run, reports: Sequence[Path]) -> Iterator[str]:
     if combined is not None:
         yield f"score combined {combined['currency']} {_headline(combined)}"
     for row in map(safe, run.rows("totals")):
-        where = f"{row['source']} {row['billing_period']} {row['currency']}"
+        where = f"{row['source']} {row['billing_period'] or '(no month)'} {row['currency'] or '(no currency)'}"
         ingested = row[figures.basis(run)]
         parts = f"allocated {money.text(row['allocated'])} + unallocated {money.text(row['unallocated'])}"
         rows = f"{row['rows']} rows, {row['rejected']} rejected"

@@ -1,4 +1,4 @@
-"""Small CSV files as people save them: every record with its line, every trace of damage with its place.
+"""Small tables as people save them, mostly CSV: every record with its line, every trace of damage with its place.
 
 Registers are edited by hand and in spreadsheets, so what is wrong is said all at once, in words that name the mend.
 """
@@ -11,9 +11,15 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from governor import money
 from governor.model import Position, Problem, Refused
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -72,6 +78,31 @@ def read(path: Path, shown: str) -> Records:
         if len(problems) > MOST_PROBLEMS:
             break
     return Records(hashlib.sha256(data).hexdigest(), header_line, header, tuple(whole), tuple(problems))
+
+
+def read_parquet(path: Path, shown: str) -> Records:
+    """Read a Parquet file's rows as the texts that a CSV would hold, numbered from 1. Decimals stay as they are."""
+    data = _bytes(path, shown)
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError) as error:
+        what = f"is no readable Parquet file: {str(error).splitlines()[0][:160]}"
+        raise Refused(Problem(Position(shown), "R002", what, "deliver the file again")) from error
+    if table.num_rows > MOST_LINES:
+        what = f"has more than {MOST_LINES:,} rows"
+        raise Refused(Problem(Position(shown), "R001", what, "leave out what is not needed"))
+    columns = [[_printed(value) for value in column.to_pylist()] for column in table.columns]
+    records = tuple((row, fields) for row, fields in enumerate(zip(*columns, strict=True), 1) if any(fields))
+    return Records(hashlib.sha256(data).hexdigest(), 1, tuple(table.column_names), records, ())
+
+
+def _printed(value: object) -> str:
+    """Print a value as a CSV holds it; a double as the shortest decimal that reads back to it."""
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return money.text(value)
+    return value.isoformat() if isinstance(value, date) else str(value).strip(" \t")
 
 
 def capped(problems: Iterable[Problem], shown: str) -> list[Problem]:

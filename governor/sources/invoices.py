@@ -1,4 +1,4 @@
-"""Read what the providers' invoices say: FOCUS Invoice Detail, or a CSV with a row for each invoice.
+"""Read what the providers' invoices say: FOCUS Invoice Detail, or a table with a row for each invoice.
 
 An invoice is what the bill is held against, so nothing of it is guessed: a value that can't be read, an invoice that
 stands there twice with two amounts, a column that could be two things are refused with their place.
@@ -6,10 +6,12 @@ stands there twice with two amounts, a column that could be two things are refus
 
 from __future__ import annotations
 
+import hashlib
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -53,7 +55,6 @@ CATEGORIES = {c.lower(): c for c in ("Usage", "Purchase", "Tax", "Credit", "Adju
 
 _PERIOD = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(-\d{2}([T ].*)?)?")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
-_NAMED_AS_CSV = "deliver it as CSV in UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +239,7 @@ def _read_input(given: InvoicesSource, root: Path) -> tuple[InvoicesInput, list[
 
 
 def _read_file(given: InvoicesSource, path: Path, shown: str) -> tuple[str, int, str, list[Invoice]]:
-    if path.suffix.lower() != ".csv":
-        raise Refused(Problem(Position(shown), "B132", "invoices are read from CSV files", _NAMED_AS_CSV))
-    sheet = csv_records.read(path, shown)
+    sheet = _sheet(path, shown)
     header = Position(shown, sheet.header_line, 1)
     folded = [fold(name) for name in sheet.header]
     wanted = {fold(FOCUS[name]) for name in FOCUS_REQUIRED}
@@ -253,6 +252,22 @@ def _read_file(given: InvoicesSource, path: Path, shown: str) -> tuple[str, int,
     if reader.problems:
         raise Refused(*csv_records.capped(reader.problems, shown))
     return "focus" if is_focus else "csv", len(sheet.records), sheet.sha256, invoices
+
+
+def _sheet(path: Path, shown: str) -> csv_records.Records:
+    """Read the records of a CSV, gzipped CSV or Parquet file; of Parquet, a record's line is its row."""
+    name = path.name.lower()
+    if name.endswith(".csv"):
+        return csv_records.read(path, shown)
+    if name.endswith(".csv.gz"):
+        with tempfile.TemporaryDirectory(prefix="governor-invoices-") as scratch:
+            plain = Path(scratch) / "invoices.csv"
+            files.unpack(path, shown, plain)
+            return replace(csv_records.read(plain, shown), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    if name.endswith(".parquet"):
+        return csv_records.read_parquet(path, shown)
+    what = "invoices are read from CSV, CSV.gz and Parquet files"
+    raise Refused(Problem(Position(shown), "B132", what, "deliver it as CSV in UTF-8"))
 
 
 def _focus_places(folded: Sequence[str], header: Position) -> dict[str, int]:

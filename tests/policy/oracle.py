@@ -19,7 +19,19 @@ Row = Mapping[str, Any]
 
 PRECEDENCE = {"or": 1, "and": 2, "not": 3, "+": 5, "-": 5, "*": 6, "negative": 7}
 COMPARISON, VALUE, ATOM = 4, 5, 8
-FUNCTIONS = ("lower", "upper", "trim", "length", "abs", "coalesce", "starts_with", "ends_with", "contains", "age_days")
+FUNCTIONS = (
+    "lower",
+    "upper",
+    "trim",
+    "length",
+    "abs",
+    "coalesce",
+    "starts_with",
+    "ends_with",
+    "contains",
+    "age_days",
+    "is_product",
+)
 
 
 BILLABLE = (
@@ -200,4 +212,6 @@ def _strict(name: str, *values: Any) -> Any:
                 return one.endswith(other)
             case "contains":
                 return other in one
+            case "is_product":
+                return abs(one - other * others[1]) <= abs(one) / 1000 + Decimal("1e-8")
     raise ValueError(name)

@@ -67,6 +67,7 @@ CONDITIONS = (
     "account.valid_to >= DATE '2026-01-31'",
     "account.valid_to < charge_period_start",
     "age_days(charge_period_start) > 30",
+    "is_product(list_cost, list_unit_price, pricing_quantity)",
     "billable",
     "taggable",
     "x_CostTeam = 'é'",

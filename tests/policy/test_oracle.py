@@ -185,6 +185,7 @@ def conditions(depth: int) -> st.SearchStrategy[Node]:
         st.tuples(st.just("is null"), st.one_of(text, number, times())),
         st.tuples(st.just("matches"), text, st.sampled_from(PATTERNS)),
         st.tuples(st.just("in_register"), text, st.just("cost_centers")),
+        st.tuples(st.just("is_product"), number, number, number),
         st.tuples(st.sampled_from(["starts_with", "ends_with", "contains"]), text, text),
         st.just(("column", "billable")),
         st.booleans().map(lambda value: ("flag", value)),

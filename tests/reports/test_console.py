@@ -102,6 +102,17 @@ def test_totals_that_do_not_tie_are_never_shown_quietly(tmp_path: Path, monkeypa
     assert "DOES NOT TIE" in plain(shown(run, monkeypatch, columns=80))
 
 
+def test_rows_that_did_not_say_their_month_are_called_so(tmp_path: Path) -> None:
+    """A rejected row without a readable month or currency has a line of its own, and no hole in it."""
+    rows = default_rows()
+    amounts = dict.fromkeys(("billed_cost", "effective_cost", "allocated", "unallocated"), Decimal(0))
+    rows["totals"].append(
+        rows["totals"][0] | amounts | {"billing_period": "", "currency": "", "rows": 0, "rejected": 2}
+    )
+    text = console.render(build_run(tmp_path / "ledger", rows))
+    assert "(no month) (no currency): 0 rows, 2 rejected, ingested 0.00 = allocated 0.00 + unallocated 0.00" in text
+
+
 def test_a_stream_that_holds_ascii_only_is_served(tmp_path: Path) -> None:
     """A C locale never fails on a tag value."""
     run = build_run(tmp_path / "ledger", {"findings": [finding(subject="vm-\N{SNOWMAN}", cost=Decimal(1))]})

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from governor.config import InvoicesSource, load
@@ -133,6 +138,45 @@ def test_lines_of_one_invoice_have_one_status(tmp_path: Path) -> None:
     line = f"INV-1,D1,Cloud,000123,USD,{MAY},Usage,1,2026-06-03,Issued\n"
     [said] = refused(tmp_path, FOCUS + line + line.replace("Issued", "Voided"))
     assert "B136 invoice INV-1 has lines that are Issued and Voided" in said
+
+
+ROWS = HEAD + "0042,Cloud Inc.,USD,112.4000,12.40,-3,2026-05,2026-06-03,issued,000123\n"
+
+
+def test_gzipped_csv_and_parquet_say_the_same_as_csv(tmp_path: Path) -> None:
+    """Texts, decimals and days of a Parquet file, and what is in a gzip file, are what the CSV holds."""
+    [expected] = read(tmp_path, ROWS)
+    [unpacked] = read_file(tmp_path, "packed.csv.gz", gzip.compress(ROWS.encode()))
+    assert replace(unpacked, position=expected.position) == expected
+    names = HEAD.strip().split(",")
+    values = ["0042", "Cloud Inc.", "USD", Decimal("112.4000"), 12.4, -3, "2026-05", date(2026, 6, 3), None, "000123"]
+    columns = {name: pa.array([value]) for name, value in zip(names, values, strict=True)}
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    [typed] = read_file(tmp_path, "typed.parquet", buffer.getvalue())
+    assert replace(typed, position=expected.position) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv.gz", gzip.compress(ROWS.encode())[:-9], "a.csv.gz B006 is a broken gzip file"),
+        ("a.csv.gz", gzip.compress(b"PAR1"), "a.csv.gz R002 is Parquet, not CSV"),
+        ("a.parquet", b"PAR1 and no more", "a.parquet R002 is no readable Parquet file"),
+        ("a.json", b"{}", "a.json B132 invoices are read from CSV, CSV.gz and Parquet files"),
+    ],
+)
+def test_a_file_of_invoices_that_can_not_be_read_is_refused(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        read_file(tmp_path, name, content)
+    assert str(caught.value.problems[0]).startswith(said)
+
+
+def read_file(folder: Path, name: str, content: bytes) -> list[Invoice]:
+    (folder / name).write_bytes(content)
+    return list(read_all([InvoicesSource("inv", str(folder / name), Position("governor.yaml", 9, 5))], folder).invoices)
 
 
 def test_governor_yaml_names_invoices_and_tolerances(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """FOCUS Cost and Usage, versions 1.0 to 1.4: which columns there are, how they were renamed, how a version is told.
 
 Files don't declare their version, so it is inferred from the columns. Names are matched in any case, with underscores
-or spaces. ProviderName became ServiceProviderName in 1.3 and is read into it. PublisherName is not read into
-HostProviderName: the publisher made the software (Red Hat), the host runs the machine it is on (AWS).
+or spaces, or in brackets after a translated one. ProviderName became ServiceProviderName in 1.3 and is read into it.
+PublisherName is not read into HostProviderName: the publisher made the software (Red Hat), the host runs the machine it
+is on (AWS).
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -72,12 +74,13 @@ PREVIEW = {"ChargeSubcategory": "ChargeClass", "UsageQuantity": "ConsumedQuantit
 _KNOWN = {fold(column.note): column.note for column in FOCUS} | {
     fold(alias): alias for aliases in ALIASES.values() for alias in aliases
 }
+_READ = frozenset(_KNOWN) | {"tags", "allocatedtags"}
 _ENOUGH = 5  # a header with fewer FOCUS columns, or without a cost, is something else
 
 
 def recognise(header: Sequence[str]) -> str:
     """Say by which columns a header is FOCUS; '' where it isn't."""
-    has = {fold(name) for name in header}
+    has = set(_folded(header))
     if len(has & set(_KNOWN)) < _ENOUGH or not has & {"billedcost", "effectivecost"}:
         return ""
     return f"{len(has & set(_KNOWN))} of its {len(header)} columns have FOCUS names"
@@ -85,7 +88,7 @@ def recognise(header: Sequence[str]) -> str:
 
 def read_header(header: Sequence[str], asked: Asked) -> Layout:
     """Turn a header into a layout. Raises Refused, naming the file."""
-    folded = [fold(name) for name in header]
+    folded = _folded(header)
     _refuse(header, folded, asked.wanted, asked.file)
     place = {name: at for at, name in reversed(list(enumerate(folded)))}
     fields = {}
@@ -108,6 +111,16 @@ def read_header(header: Sequence[str], asked: Asked) -> Layout:
     return adapt(layout, header, asked)
 
 
+def _folded(header: Sequence[str]) -> list[str]:
+    """Reduce names to what spelling can't change; of a translated one, its English name in brackets counts.
+
+    >>> _folded(["Abgerechnete Kosten (BilledCost)", "billed_cost", "Menge (Stück)"])
+    ['billedcost', 'billedcost', 'menge(stück)']
+    """
+    inside = (re.search(r"\(([^()]+)\)\s*$", name) for name in header)
+    return [fold(m[1]) if m and fold(m[1]) in _READ else fold(name) for name, m in zip(header, inside, strict=True)]
+
+
 def detect(folded: Sequence[str]) -> tuple[str, str]:
     """Tell the version from the columns, and say why in words.
 
@@ -125,7 +138,7 @@ def detect(folded: Sequence[str]) -> tuple[str, str]:
 
 def _refuse(header: Sequence[str], folded: Sequence[str], wanted: frozenset[str], file: str) -> None:
     position, has = Position(file, 1, 1), set(folded)
-    read = (has & (set(_KNOWN) | {"tags", "allocatedtags"})) | {fold(name) for name in wanted}
+    read = (has & _READ) | {fold(name) for name in wanted}
     if not recognise(header):
         near = [
             f"{name[:60]!r} is close to {_KNOWN[close[0]]}"

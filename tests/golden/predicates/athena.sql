@@ -118,6 +118,9 @@ STARTS_WITH(REVERSE("resource_id"), REVERSE('/'))
 -- age_days(charge_period_start) > 30
 (DATE_DIFF('day', CAST("charge_period_start" AS DATE), DATE '2026-06-30') > 30)
 
+-- is_product(list_cost, list_unit_price, pricing_quantity)
+(ABS(CAST("list_cost" AS DOUBLE) - CAST("list_unit_price" AS DOUBLE) * CAST("pricing_quantity" AS DOUBLE)) <= ABS(CAST("list_cost" AS DOUBLE)) * 0.001 + 0.00000001)
+
 -- billable
 (("charge_category" = 'Usage') AND (COALESCE("commitment_discount_status", '') <> 'Unused'))
 

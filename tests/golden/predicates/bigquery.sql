@@ -118,6 +118,9 @@ ENDS_WITH(`resource_id`, '/')
 -- age_days(charge_period_start) > 30
 (DATE_DIFF(DATE '2026-06-30', CAST(`charge_period_start` AS DATE), DAY) > BIGNUMERIC '30')
 
+-- is_product(list_cost, list_unit_price, pricing_quantity)
+(ABS(CAST(`list_cost` AS FLOAT64) - CAST(`list_unit_price` AS FLOAT64) * CAST(`pricing_quantity` AS FLOAT64)) <= ABS(CAST(`list_cost` AS FLOAT64)) * 0.001 + 0.00000001)
+
 -- billable
 ((`charge_category` = 'Usage') AND (COALESCE(`commitment_discount_status`, '') <> 'Unused'))
 

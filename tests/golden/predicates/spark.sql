@@ -118,6 +118,9 @@ CONTAINS(`resource_id`, 'a\\b')
 -- age_days(charge_period_start) > 30
 (DATEDIFF(DATE '2026-06-30', CAST(`charge_period_start` AS DATE)) > 30)
 
+-- is_product(list_cost, list_unit_price, pricing_quantity)
+(ABS(CAST(`list_cost` AS DOUBLE) - CAST(`list_unit_price` AS DOUBLE) * CAST(`pricing_quantity` AS DOUBLE)) <= ABS(CAST(`list_cost` AS DOUBLE)) * 0.001 + 0.00000001)
+
 -- billable
 ((`charge_category` = 'Usage') AND (COALESCE(`commitment_discount_status`, '') <> 'Unused'))
 
