@@ -21,13 +21,13 @@ from governor.allocate import allocate, unread_gaps
 from governor.config import Config
 from governor.engine import cells, outputs
 from governor.engine.duckdb import MEMORY_MB, Engine, open_engine, versions
-from governor.engine.ingest import ingest
+from governor.engine.ingest import ingest, refuse_shared
 from governor.evaluate import evaluate
 from governor.evaluate.checks import Context
 from governor.ledger.commit import Staging, commit, stage
 from governor.ledger.read import NOTICES, Run, SnapshotFiles, first_seen
 from governor.ledger.restatement import restate
-from governor.model import Delivery, Gap, PolicySet, Position, Problem, Refused
+from governor.model import Delivery, Gap, PolicySet, Problem, Refused
 from governor.policy.compile import Compiler
 from governor.policy.load import load_policies
 from governor.policy.plan import Plan, plan
@@ -149,19 +149,8 @@ def ingest_all(prepared: Prepared, folder: Path, options: Options) -> tuple[list
             problems.extend(refused.problems)
     if not deliveries:
         raise Refused(*problems)
-    _refuse_twice(deliveries)
+    refuse_shared(deliveries)
     return deliveries, problems
-
-
-def _refuse_twice(deliveries: Sequence[Delivery]) -> None:
-    """Refuse a file that two sources deliver: its charges would be paid twice, and every total would still tie."""
-    seen: dict[str, str] = {}
-    for delivery in deliveries:
-        for file in delivery.files:
-            first = seen.setdefault(file.sha256, delivery.source)
-            if first != delivery.source and file.rows:
-                what = f"is delivered by the sources {first} and {delivery.source}: its charges would count twice"
-                raise Refused(Problem(Position(file.path), "B025", what, "name it under one source of governor.yaml"))
 
 
 def judge(

@@ -13,6 +13,7 @@ import difflib
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -34,6 +35,7 @@ from governor.sources.billing.layout import Asked, Layout, fold
 from governor.tables import FOCUS, MONEY, TEXT, TIME, Column, snake
 
 Progress = Callable[[str, int, int], None]
+EVERY = frozenset({"*"})  # all columns that the files have
 _SHOWN = 5  # files named in a message
 
 
@@ -50,8 +52,9 @@ def ingest(
 ) -> Delivery:
     """Read one billing source into `out`, an empty folder, and say what it held.
 
-    `columns` are the columns beyond the core that policies name: FOCUS or snake_case spelling, `x_*` included. `basis`
-    is the cost that policies allocate: what gaps and rejects are measured by.
+    `columns` are the columns beyond the core that policies name: FOCUS or snake_case spelling, `x_*` included. EVERY
+    keeps all FOCUS columns that some file has, and the provider's own (`x_*`, `oci_*`). `basis` is the cost that
+    policies allocate: what gaps and rejects are measured by.
     Raises Refused with every problem found, when any file can't be used. Charges are written by a single thread, in the
     order of the files: so the bytes don't depend on `threads`, which speed up what comes before.
     """
@@ -59,17 +62,20 @@ def ingest(
     told = progress or (lambda _what, _done, _total: None)
     wanted = frozenset(snake(name) for name in columns)
     extra = frozenset(name for name in wanted - {c.name for c in FOCUS} if re.fullmatch(r"[a-z_][a-z0-9_]*", name))
-    kept = [c for c in FOCUS if c.core or c.name in wanted]
-    kept += [Column(name, TEXT, name, core=False) for name in sorted(extra)]
     defaults = _defaults(source)
     found = files.find(source.path, root, source.position)
     scratch = Path(tempfile.mkdtemp(prefix="ingest-", dir=out))
     folders = sorted({path.resolve().parent for path in found.files})
     try:
         with open_engine(work=out, read=folders, threads=threads, memory_mb=memory_mb) as engine:
-            stage = Stage(engine, scratch, root, _reader(source, extra))
+            stage = Stage(engine, scratch, root, _reader(source, extra, every=EVERY <= wanted))
             inputs = stage.stage(found.files, told)
             _require_columns(inputs, defaults)
+            held = _held(inputs, defaults)
+            if EVERY <= wanted:
+                wanted, extra = held, held - {c.name for c in FOCUS}
+            kept = [c for c in FOCUS if c.core or c.name in wanted]
+            kept += [Column(name, TEXT, name, core=False) for name in sorted(extra)]
             segments = _segments(inputs, kept, defaults, source)
             surveyed = _survey(engine, segments, source, scratch, told)
             segments = tuple(spare(s, v) for s, (v, _) in zip(segments, surveyed, strict=True))
@@ -105,15 +111,23 @@ def ingest(
     )
 
 
-def _reader(source: BillingSource, wanted: frozenset[str]) -> ReadLayout:
+def _reader(source: BillingSource, wanted: frozenset[str], *, every: bool) -> ReadLayout:
     """Give what turns a header into a layout, as the source is configured."""
     given = frozenset(snake(name) for name in source.defaults)
 
     def read(header: Sequence[str], kinds: Sequence[str], file: str) -> Layout:
-        asked = Asked(file, kinds, wanted, source.options, source.columns, given)
+        asked_for = wanted | _providers_own(header) if every else wanted
+        asked = Asked(file, kinds, asked_for, source.options, source.columns, given)
         return read_header(source.format, header, asked)
 
     return read
+
+
+def _providers_own(header: Sequence[str]) -> frozenset[str]:
+    """Name the columns that a provider adds to FOCUS: `x_…`, and Oracle's `oci_…`. A name that comes twice is none."""
+    folded = Counter(fold(name) for name in header)
+    names = {snake(name) for name in header if folded[fold(name)] == 1}
+    return frozenset(name for name in names if re.fullmatch(r"(x|oci)_[a-z0-9_]+", name))
 
 
 def _evidence(one: Input, counts: Counts) -> InputFile:
@@ -217,11 +231,26 @@ def _require_columns(inputs: Sequence[Input], defaults: Mapping[str, str]) -> No
         raise Refused(*problems)
 
 
+def _held(inputs: Sequence[Input], defaults: Mapping[str, str]) -> frozenset[str]:
+    """Name the columns of ours that some file, or a default, has something for."""
+    return frozenset(defaults).union(*((*one.layout.fields, *one.layout.derived) for one in inputs))
+
+
 def _missing(inputs: Sequence[Input], extra: frozenset[str], defaults: Mapping[str, str]) -> frozenset[str]:
-    held = {name for one in inputs for name in (*one.layout.fields, *one.layout.derived)} | set(defaults)
     missing = {column.name for column in FOCUS} | extra
     tagless = all(one.layout.tags is None for one in inputs)
-    return frozenset(missing - held) | (frozenset({"tag_set"}) if tagless else frozenset())
+    return frozenset(missing - _held(inputs, defaults)) | (frozenset({"tag_set"}) if tagless else frozenset())
+
+
+def refuse_shared(deliveries: Sequence[Delivery]) -> None:
+    """Refuse a file that two sources deliver: its charges would be paid twice, and every total would still tie."""
+    seen: dict[str, str] = {}
+    for delivery in deliveries:
+        for file in delivery.files:
+            first = seen.setdefault(file.sha256, delivery.source)
+            if first != delivery.source and file.rows:
+                what = f"is delivered by the sources {first} and {delivery.source}: its charges would count twice"
+                raise Refused(Problem(Position(file.path), "B025", what, "name it under one source of governor.yaml"))
 
 
 def _unchanged(inputs: Sequence[Input]) -> None:
