@@ -51,7 +51,7 @@ class Engine:
         return int(count)
 
     def export_csv(self, select: str, path: Path) -> int:
-        """Write a query of text columns as gzipped CSV with a header and return its row count. NULL is an empty field."""
+        """Write a query of texts as gzipped CSV with a header and return its row count. NULL is an empty field."""
         form = "FORMAT csv, HEADER, COMPRESSION gzip, NULLSTR ''"
         [(count,)] = self.rows(f"COPY ({select}) TO {literal(str(path))} ({form})")
         return int(count)

@@ -68,11 +68,11 @@ def ingest(
     folders = sorted({path.resolve().parent for path in found.files})
     try:
         with open_engine(work=out, read=folders, threads=threads, memory_mb=memory_mb) as engine:
-            stage = Stage(engine, scratch, root, _reader(source, extra, every=EVERY <= wanted))
+            stage = Stage(engine, scratch, root, _reader(source, extra, every=wanted >= EVERY))
             inputs = stage.stage(found.files, told)
             _require_columns(inputs, defaults)
             held = _held(inputs, defaults)
-            if EVERY <= wanted:
+            if wanted >= EVERY:
                 wanted, extra = held, held - {c.name for c in FOCUS}
             kept = [c for c in FOCUS if c.core or c.name in wanted]
             kept += [Column(name, TEXT, name, core=False) for name in sorted(extra)]
