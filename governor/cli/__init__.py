@@ -22,7 +22,7 @@ COMMANDS = {
     "doctor": "say what is missing, and where each setting comes from",
     "run": "read the bills, judge, allocate, score, commit a run, write the reports",
     "collect": "write the bills in one form for other tools: normalised Parquet, or FOCUS 1.4",
-    "report": "write a committed run as HTML, CSV or JSON",
+    "report": "write a committed run as HTML, CSV, JSON or FOCUS 1.4",
     "explain": "say why: a charge, a resource, a finding, a requirement, a cost center, a pool",
     "journal": "draft journal entries from a committed run",
     "policy": "list, validate, test, write policies",

@@ -78,7 +78,7 @@ def billing(
 
 def _show(collected: Collected) -> None:
     """Print a line for each total, gap and file."""
-    for source in collected.summary["sources"]:
+    for source in collected.content["sources"]:
         rejected, aside = (sum(file[which] for file in source["files"]) for which in ("rejected", "aside"))
         beside = "".join(f", {n:,} {what}" for n, what in ((rejected, "rejected"), (aside, "set aside")) if n)
         what = " ".join(filter(None, (source["format"], source["version"])))

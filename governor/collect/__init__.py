@@ -57,7 +57,7 @@ class Collected:
     """What was written, and what kept it from being everything."""
 
     folder: Path
-    summary: dict[str, Any]  # the content of collected.json
+    content: dict[str, Any]  # of collected.json
     notices: tuple[tuple[str, Notice], ...]  # of FOCUS files, by source
     gaps: tuple[Gap, ...]
     refused: tuple[Problem, ...]

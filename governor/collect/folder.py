@@ -18,36 +18,47 @@ MARKER = "collected.json"  # says what a folder holds, and that it is ours to re
 def replacing(folder: Path) -> Iterator[Path]:
     """Give an empty folder beside `folder`, which takes its place when the block ends without an error.
 
-    Both folders are hidden names beside the target, and the parent folder is locked while they exist; so what a killed
-    process left is swept, and a target that it had moved away is moved back. Raises Refused for a folder that holds
-    anything but an earlier collection, while another process writes there, and where the disk refuses.
+    Hidden names beside the target hold what is new, and for an instant what is old. The new folder is locked while it
+    is filled, so what a killed process left is known for dead: it is swept, and a target that it had moved away is
+    moved back. Raises Refused for a folder that holds anything but an earlier collection, while another process fills
+    it, and where the disk refuses.
     """
     folder = folder.absolute()
     new, old = (folder.with_name(f".{folder.name}.{which}") for which in ("new", "old"))
+    _refuse_foreign(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder.parent, os.O_RDONLY)
+        lock = _claim(folder, new, old)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        what = f"can't be written: {error.strerror}"
+        mend = "name another folder with --out, or mend the disk"
+        raise Refused(Problem(Position(str(folder)), "B312", what, mend)) from error
     try:
-        if not try_lock(lock):
-            what = "another process is writing beside it"
-            raise Refused(Problem(Position(str(folder)), "B311", what, "wait for it, or name another folder"))
-        _refuse_foreign(folder)
-        try:
-            _recover(folder, new, old)
-            new.mkdir()
-        except OSError as error:
-            raise _unwritable(folder, error) from error
-        try:
-            yield new
-            if folder.exists():
-                folder.rename(old)
-            new.rename(folder)
-        finally:
-            _recover(folder, new, old)
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
     finally:
+        _recover(folder, new, old)
         os.close(lock)
+
+
+def _claim(folder: Path, new: Path, old: Path) -> int:
+    """Make the new folder, locked, after sweeping what a dead process left. Returns the lock."""
+    if new.exists():
+        os.close(_lock(folder, new))
+    _recover(folder, new, old)
+    new.mkdir()
+    return _lock(folder, new)
+
+
+def _lock(folder: Path, new: Path) -> int:
+    lock = os.open(new, os.O_RDONLY)
+    if try_lock(lock):
+        return lock
+    os.close(lock)
+    what = "another process is writing it"
+    raise Refused(Problem(Position(str(folder)), "B311", what, "wait for it, or name another folder with --out"))
 
 
 def _recover(folder: Path, new: Path, old: Path) -> None:
@@ -67,8 +78,3 @@ def _refuse_foreign(folder: Path) -> None:
     else:
         return
     raise Refused(Problem(Position(str(folder)), "B310", what, "name an empty or a new folder with --out"))
-
-
-def _unwritable(folder: Path, error: OSError) -> Refused:
-    what = f"can't be written: {error.strerror}"
-    return Refused(Problem(Position(str(folder)), "B312", what, "name another folder with --out, or mend the disk"))

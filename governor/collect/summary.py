@@ -29,7 +29,10 @@ def delivered(delivery: Delivery) -> dict[str, Any]:
 def written(
     totals: Mapping[Scope, Sums], files: Sequence[Mapping[str, Any]], notices: Sequence[Notice]
 ) -> dict[str, Any]:
-    """Describe what was written of a source: control totals as delivered, the files, what was filled."""
+    """Describe what was written of a source: control totals as delivered, the files, what was filled.
+
+    A cost that was not delivered for some charges counts for nothing in its total.
+    """
     return {
         "totals": [
             {

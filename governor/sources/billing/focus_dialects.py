@@ -15,7 +15,15 @@ _GOOGLE = {"xcosttype", "xcredits", "xexporttime", "xcurrencyconversionrate"}
 def adapt(layout: Layout, header: Sequence[str]) -> Layout:
     """Return the layout as the header's provider means it; as it is where no dialect is known."""
     place = {fold(name): raw(at) for at, name in reversed(list(enumerate(header)))}
-    return google(layout, place) or layout
+    return google(layout, place) or _ours(layout, place)
+
+
+def _ours(layout: Layout, place: Mapping[str, str]) -> Layout:
+    """Keep unread tags unread: a file that governor wrote says which of its empty Tags nobody could read."""
+    unread = place.get("xtagsunread")
+    if layout.tags is None or unread is None:
+        return layout
+    return replace(layout, tags=f"CASE WHEN lower(CAST({unread} AS VARCHAR)) = 'true' THEN '?' ELSE {layout.tags} END")
 
 
 def google(layout: Layout, place: Mapping[str, str]) -> Layout | None:
