@@ -82,11 +82,18 @@ def _show(collected: Collected) -> None:
         rejected, aside = (sum(file[which] for file in source["files"]) for which in ("rejected", "aside"))
         beside = "".join(f", {n:,} {what}" for n, what in ((rejected, "rejected"), (aside, "set aside")) if n)
         what = " ".join(filter(None, (source["format"], source["version"])))
-        click.echo(printable(f"source {source['source']}: {what}, {len(source['files'])} files{beside}"))
+        click.echo(printable(f"source {source['source']}: {what}, {_count(len(source['files']), 'file')}{beside}"))
         for total in source["totals"]:
             amounts = f"billed {total['billed_cost']}, effective {total['effective_cost']}"
-            click.echo(f"  {total['billing_period']} {total['currency']}: {total['rows']:,} charges, {amounts}")
+            scope = f"{total['billing_period']} {total['currency']}"
+            click.echo(printable(f"  {scope}: {_count(total['rows'], 'charge')}, {amounts}"))
         for gap in source["gaps"]:
-            click.echo(printable(f"  gap {gap['scope']} {gap['reason']}: {gap['detail']} ({gap['rows']:,} rows)"))
+            click.echo(
+                printable(f"  gap {gap['scope']} {gap['reason']}: {gap['detail']} ({_count(gap['rows'], 'row')})")
+            )
         for file in source["written"]:
-            click.echo(printable(f"  file {collected.folder / file['path']} ({file['rows']:,} rows)"))
+            click.echo(printable(f"  file {collected.folder / file['path']} ({_count(file['rows'], 'row')})"))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -22,6 +22,7 @@ from governor.tables import snake
 
 TAG = "governor:cost_center"  # a tag scheme of our own, as FOCUS asks for: it names who pays
 RATIO_DIGITS = 12
+DIGITS_MIN = 10  # of a part: a bill of whole cents would else give each small group to few of its targets
 _AMOUNT = pa.decimal128(38, 24)
 _SCHEMA = pa.schema(
     [
@@ -68,7 +69,7 @@ def _divide(
     """
     weights = {row["cost_center"]: row["weight"] for row in targets}
     due = {row["cost_center"]: row["amount"] for row in targets}
-    scale = max(decimals(amount) for costs in amounts.values() for amount in costs.values())
+    scale = max([DIGITS_MIN, *(decimals(amount) for costs in amounts.values() for amount in costs.values())])
     whole, given = total(costs[basis] for costs in amounts.values()), total(due.values())
     if whole != given:
         raise NotConserved(f"{scope}: charges of {text(whole)} went in, {text(given)} was shared")
