@@ -12,6 +12,7 @@ from governor.cli import CLEAN, INCOMPLETE, printable
 from governor.cli.options import config_option, open_run, progress, run_option, writable
 
 if TYPE_CHECKING:
+    from governor.config import Config
     from governor.ledger.read import Run
 
 
@@ -51,7 +52,7 @@ def command(
     if (format_ == "parquet" and name != "focus") or (name == "focus" and format_ not in {"parquet", "csv"}):
         raise click.UsageError(f"C052 {name} can't be written as {format_}: {_WRITTEN_AS.get(name, _OTHERS)}")
     if name == "focus":
-        return _focus(run, out or config.out / "focus-allocated", csv=format_ == "csv", quiet=quiet)
+        return _focus(config, run, out or config.out / "focus-allocated", csv=format_ == "csv", quiet=quiet)
     if name == "reconciliation" and format_ == "console":
         console.reconciliation_lines(run, sys.stdout)
     elif name == "reconciliation" and format_ == "json":
@@ -78,9 +79,11 @@ _WRITTEN_AS = {"focus": "use --format parquet or csv"}
 _OTHERS = "use --format console, html, csv or json; only focus is written as parquet"
 
 
-def _focus(run: Run, folder: Path, *, csv: bool, quiet: bool) -> int:
+def _focus(config: Config, run: Run, folder: Path, *, csv: bool, quiet: bool) -> int:
+    from governor.collect import refuse_inside
     from governor.collect.allocated import collect_allocated
 
+    refuse_inside(config, folder)
     with progress(quiet) as show:
         collected = collect_allocated(run, folder, csv=csv, progress=show)
     for problem in collected.refused:

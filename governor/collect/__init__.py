@@ -72,6 +72,7 @@ def collect(config: Config, folder: Path, names: Sequence[str] = (), options: Op
     """
     options = options or Options()
     sources = _named(config, names)
+    refuse_inside(config, folder)
     deliveries: list[Delivery] = []
     problems: list[Problem] = []
     told: list[dict[str, Any]] = []
@@ -106,6 +107,15 @@ def collect(config: Config, folder: Path, names: Sequence[str] = (), options: Op
         }
         (new / MARKER).write_bytes(canonical(content))
     return Collected(folder, content, tuple(notices), tuple(gaps), tuple(problems), incomplete)
+
+
+def refuse_inside(config: Config, folder: Path) -> None:
+    """Refuse a folder that lies inside a bill's: what is written there would be read as a bill the next time."""
+    for source in config.billing:
+        path = config.root / source.path
+        if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
+            what = f"lies inside the bills of {source.name}, so what is written there would be read as one"
+            raise Refused(Problem(Position(str(folder)), "B315", what, "name a folder elsewhere with --out"))
 
 
 def _named(config: Config, names: Sequence[str]) -> list[BillingSource]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from governor.money import decimals, split, text, total
 from governor.tables import snake
 
 TAG = "governor:cost_center"  # a tag scheme of our own, as FOCUS asks for: it names who pays
+BATCH_ROWS = 20_000
 RATIO_DIGITS = 12
 DIGITS_MIN = 10  # of a part: a bill of whole cents would else give each small group to few of its targets
 _AMOUNT = pa.decimal128(38, 24)
@@ -55,7 +56,8 @@ def write_parts(engine: Engine, run: Run, source: str, to: Path) -> None:
             amounts = {row[len(_SCOPE)]: dict(zip(COSTS, row[len(_SCOPE) + 1 :], strict=True)) for row in rows}
             targets = shares.pop(scope, [])
             parts = _divide(" ".join((source, *scope)), amounts, targets, basis)
-            writer.write_table(_as_arrow(parts, targets, names))
+            for table in _as_arrow(parts, targets, names):
+                writer.write_table(table)
     if shares:
         raise NotConserved(f"{source}: no charge was found for the shares of {min(shares)}")
 
@@ -86,7 +88,7 @@ def _as_arrow(
     parts: Mapping[str, Mapping[int, Mapping[str, Decimal]]],
     targets: Sequence[Mapping[str, Any]],
     names: Mapping[tuple[str, str], str],
-) -> pa.Table:
+) -> Iterator[pa.Table]:
     """Lay the parts out, group after group and target after target."""
     ratios = split(Decimal(1), {row["cost_center"]: row["weight"] for row in targets}, RATIO_DIGITS)
     ordered = sorted(targets, key=lambda row: str(row["cost_center"]))
@@ -99,12 +101,13 @@ def _as_arrow(
         }
         for row in ordered
     ]
-    rows: Iterable[dict[str, Any]] = (
+    rows = (
         {"id": group, **target, **{cost: parts[cost][group][target["cost_center"]] for cost in COSTS}}
         for group in parts[COSTS[0]]
         for target in told
     )
-    return pa.Table.from_pylist(list(rows), _SCHEMA)
+    while batch := list(islice(rows, BATCH_ROWS)):
+        yield pa.Table.from_pylist(batch, _SCHEMA)
 
 
 def _details(share: Mapping[str, Any], ratio: Decimal) -> str:

@@ -125,6 +125,15 @@ def test_one_file_of_two_sources_is_refused(tmp_path: Path) -> None:
         take(project(tmp_path, "{name: one, path: a.csv}", "{name: two, path: a.csv}"))
 
 
+def test_nothing_is_written_where_it_would_be_read_as_a_bill(tmp_path: Path) -> None:
+    """A folder below a bill's folder is refused: the next run would count its charges twice."""
+    to_csv(tmp_path / "bills/a.csv", rows({}))
+    config = load(project(tmp_path, "{name: aws, path: bills}"))
+    with pytest.raises(Refused, match="B315 lies inside the bills of aws"):
+        collect(config, tmp_path / "bills" / "out")
+    assert [p.name for p in (tmp_path / "bills").iterdir()] == ["a.csv"]
+
+
 def test_gaps_within_the_tolerance_are_no_reason_to_stop(tmp_path: Path) -> None:
     """`gap_tolerance` of governor.yaml counts here as it does for a run."""
     to_csv(tmp_path / "a.csv", rows({}, {"Tags": "{unreadable"}))
