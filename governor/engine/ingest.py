@@ -26,7 +26,7 @@ from governor.engine.charges import Counts, Part, reconcile, refuse_twice_told, 
 from governor.engine.columns import Unreadable, as_printed, read_column, read_own
 from governor.engine.duckdb import MEMORY_MB, Engine, literal, open_engine
 from governor.engine.gaps import find_gaps
-from governor.engine.segments import Reread, Segment, Survey, blame, look_up, spare, survey
+from governor.engine.segments import Reread, Segment, Survey, blame, look_up, spare, spared, survey
 from governor.engine.staging import Input, ReadLayout, Stage
 from governor.engine.tagsets import identify, list_tags
 from governor.model import Delivery, InputFile, Position, Problem, Refused
@@ -60,7 +60,7 @@ def ingest(
     """
     root = root.resolve()
     told = progress or (lambda _what, _done, _total: None)
-    wanted = frozenset(snake(name) for name in columns)
+    wanted, every = frozenset(snake(name) for name in columns), columns >= EVERY
     extra = frozenset(name for name in wanted - {c.name for c in FOCUS} if re.fullmatch(r"[a-z_][a-z0-9_]*", name))
     defaults = _defaults(source)
     found = files.find(source.path, root, source.position)
@@ -68,15 +68,17 @@ def ingest(
     folders = sorted({path.resolve().parent for path in found.files})
     try:
         with open_engine(work=out, read=folders, threads=threads, memory_mb=memory_mb) as engine:
-            stage = Stage(engine, scratch, root, _reader(source, extra, every=wanted >= EVERY))
+            stage = Stage(engine, scratch, root, _reader(source, extra, every=every))
             inputs = stage.stage(found.files, told)
             _require_columns(inputs, defaults)
             held = _held(inputs, defaults)
-            if wanted >= EVERY:
+            if every:
                 wanted, extra = held, held - {c.name for c in FOCUS}
             kept = [c for c in FOCUS if c.core or c.name in wanted]
             kept += [Column(name, TEXT, name, core=False) for name in sorted(extra)]
             segments = _segments(inputs, kept, defaults, source)
+            if every:  # nobody judges by the columns that are kept beside the core
+                segments = tuple(map(spared, segments))
             surveyed = _survey(engine, segments, source, scratch, told)
             segments = tuple(spare(s, v) for s, (v, _) in zip(segments, surveyed, strict=True))
             raw_tags = list_tags(engine, segments, scratch)

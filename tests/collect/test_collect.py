@@ -20,7 +20,8 @@ from governor.config import load
 from governor.evidence import canonical
 from governor.model import Refused
 from governor.schema import read_schema
-from tests.bills import rows, to_csv, to_parquet
+from tests.bills import rejects, rows, to_csv, to_parquet
+from tests.bills import take as ingested
 from tests.test_cli import governor
 
 
@@ -48,6 +49,24 @@ def test_every_column_of_the_bill_is_kept(tmp_path: Path) -> None:
         "oci_compartment": "c",
     }
     assert not {"comment", "consumed_quantity", "sku_meter"} & charge.keys()
+
+
+def test_a_column_beside_the_core_loses_no_charge(tmp_path: Path) -> None:
+    """A quantity that is none, and one too large to keep: the charges and their cost stand, the gap says what is empty.
+
+    Quantities whose sum is beyond all money are no reason to refuse a bill; a run that reads one is as strict as ever.
+    """
+    huge = {"ConsumedQuantity": "99999999999999"}
+    bill = rows(huge, huge, {"ConsumedQuantity": "1234567890123456"}, {"ConsumedQuantity": "many"})
+    to_csv(tmp_path / "a.csv", bill)
+    collected = take(project(tmp_path, "{name: aws, path: a.csv}"))
+    charges = pq.read_table(collected.folder / "aws/charges.parquet").to_pylist()
+    kept = Decimal(99999999999999)
+    assert [charge["consumed_quantity"] for charge in charges] == [kept, kept, None, None]
+    assert [(g.scope, g.reason, g.rows) for g in collected.gaps] == [("ConsumedQuantity", "unreadable_value", 2)]
+    assert collected.incomplete
+    asked = ingested(tmp_path / "a.csv", tmp_path, columns=frozenset({"ConsumedQuantity"}))
+    assert [(reject["row"], reject["code"]) for reject in rejects(asked)] == [(3, "B041"), (4, "B040")]
 
 
 def test_the_summary_is_evidence(tmp_path: Path) -> None:
