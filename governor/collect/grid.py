@@ -38,7 +38,7 @@ def split_grid(
     for key in ordered:
         amount = rows[key]
         alike = amount != 0 and (amount < 0) == (whole < 0)
-        by = {name: abs(rest) for name, rest in left.items()} if alike else weights
+        by = {name: EXACT.abs(rest) for name, rest in left.items()} if alike else weights
         grid[key] = split(amount, by, scale)
         left = {name: EXACT.subtract(rest, grid[key][name]) for name, rest in left.items()}
     return {key: grid[key] for key in rows}

@@ -60,7 +60,8 @@ def shape(engine: Engine, table: str, position: Position) -> Shape:
     written = [c for c in FOCUS if c.name in MANDATORY or counts[f"has {c.name}"]]
     left_out = [c for c in written if c.name in WHOLE and counts[f"has {c.name}"] < counts["rows"]]
     written = [c for c in written if c not in left_out]
-    used = [fill for at, fill in enumerate(FILLS) if counts[f"fill {at}"] and _NOTES[fill.column] in _named(written)]
+    names = {c.name for c in written}
+    used = [fill for at, fill in enumerate(FILLS) if counts[f"fill {at}"] and fill.column in names]
     columns = {c.note: _value(c, used) for c in written}
     if counts[TAGS]:
         columns[TAGS] = "tags"
@@ -72,10 +73,6 @@ def shape(engine: Engine, table: str, position: Position) -> Shape:
     kinds = {c.note: c.type for c in written} | {UNREAD: FLAG}
     types = {name: kinds.get(name, TEXT) for name in columns}
     return Shape(rows, types, columns, tuple(_notices(counts, used, left_out, columns)))
-
-
-def _named(columns: Collection[Column]) -> set[str]:
-    return {c.note for c in columns}
 
 
 def _rows(table: str, held: Collection[str]) -> str:
@@ -134,7 +131,7 @@ def _notices(
         if fill in used:
             yield Notice(_NOTES[fill.column], counts[f"fill {at}"], f"was not delivered: {fill.says}")
     for name in LISTS:
-        if strange := counts.get(f"said {name}", 0) - counts[f"has {name}"] if f"said {name}" in counts else 0:
+        if strange := counts.get(f"said {name}", counts[f"has {name}"]) - counts[f"has {name}"]:
             yield Notice(_NOTES[name], strange, "held a value that FOCUS doesn't list: it counts as not delivered")
     for column in left_out:
         missing = counts["rows"] - counts[f"has {column.name}"]

@@ -94,28 +94,35 @@ def write_metadata(engine: Engine, path: Path, name: str, types: Mapping[str, st
     definitions = [_definition(column, kind) for column, kind in types.items()]
     instance = digest_bytes(canonical({"name": name}))[:32]
     described = {
-        "DatasetInstance": {
-            "DatasetInstanceId": instance,
-            "DatasetInstanceName": name,
-            "FocusDatasetId": "CostAndUsage",
-        },
-        "Recency": {
-            "DatasetInstanceId": instance,
-            "DatasetInstanceLastUpdated": written_at,
-            "TimeSectors": [
-                {"TimeSectorStart": start, "TimeSectorEnd": end, "TimeSectorLastUpdated": written_at}
-                for start, end in periods
-            ],
-        },
-        "Schema": {
-            "SchemaId": digest_bytes(canonical(definitions))[:32],
-            "DatasetInstanceId": instance,
-            "FocusVersion": VERSION,
-            "DataGenerator": "governor",
-            "DataGeneratorVersion": __version__,
-            "CreationDate": written_at,
-            "ColumnDefinition": definitions,
-        },
+        "DataGenerator": "governor",
+        "DatasetInstance": [
+            {"DatasetInstanceId": instance, "DatasetInstanceName": name, "FocusDatasetId": "CostAndUsage"}
+        ],
+        "Recency": [
+            {
+                "DatasetInstanceId": instance,
+                "DatasetInstanceLastUpdated": written_at,
+                "TimeSectors": [
+                    {
+                        "TimeSectorStart": start,
+                        "TimeSectorEnd": end,
+                        "TimeSectorLastUpdated": written_at,
+                        "TimeSectorComplete": False,  # nobody but the provider knows that no more will come
+                    }
+                    for start, end in periods
+                ],
+            }
+        ],
+        "Schema": [
+            {
+                "SchemaId": digest_bytes(canonical(definitions))[:32],
+                "DatasetInstanceId": instance,
+                "FocusVersion": VERSION,
+                "DataGeneratorVersion": __version__,
+                "CreationDate": written_at,
+                "ColumnDefinition": definitions,
+            }
+        ],
     }
     path.with_name("metadata.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
 

@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -60,8 +60,8 @@ def ingest(
     """
     root = root.resolve()
     told = progress or (lambda _what, _done, _total: None)
-    wanted, every = frozenset(snake(name) for name in columns), columns >= EVERY
-    extra = frozenset(name for name in wanted - {c.name for c in FOCUS} if re.fullmatch(r"[a-z_][a-z0-9_]*", name))
+    wanted, every, known = frozenset(snake(name) for name in columns), columns >= EVERY, {c.name for c in FOCUS}
+    extra = frozenset(name for name in wanted - known if re.fullmatch(r"[a-z_][a-z0-9_]*", name))
     defaults = _defaults(source)
     found = files.find(source.path, root, source.position)
     scratch = Path(tempfile.mkdtemp(prefix="ingest-", dir=out))
@@ -71,11 +71,7 @@ def ingest(
             stage = Stage(engine, scratch, root, _reader(source, extra, every=every))
             inputs = stage.stage(found.files, told)
             _require_columns(inputs, defaults)
-            held = _held(inputs, defaults)
-            if every:
-                wanted, extra = held, held - {c.name for c in FOCUS}
-            kept = [c for c in FOCUS if c.core or c.name in wanted]
-            kept += [Column(name, TEXT, name, core=False) for name in sorted(extra)]
+            kept = _kept(_held(inputs, defaults)) if every else _kept(wanted & known | extra)
             segments = _segments(inputs, kept, defaults, source)
             if every:  # nobody judges by the columns that are kept beside the core
                 segments = tuple(map(spared, segments))
@@ -111,6 +107,12 @@ def ingest(
         missing=_missing(inputs, extra, defaults),
         gaps=gaps,
     )
+
+
+def _kept(names: Collection[str]) -> list[Column]:
+    """List the columns that are kept: the core, and those with these names."""
+    focus = [c for c in FOCUS if c.core or c.name in names]
+    return focus + [Column(name, TEXT, name, core=False) for name in sorted({*names} - {c.name for c in FOCUS})]
 
 
 def _reader(source: BillingSource, wanted: frozenset[str], *, every: bool) -> ReadLayout:

@@ -231,8 +231,8 @@ def test_metadata_says_what_the_file_is(tmp_path: Path) -> None:
     collected = write(tmp_path, rows(FULL), collected_at="2026-10-02T08:00:00Z")
     path = written(collected)
     told = json.loads(path.with_name("metadata.json").read_text())
-    schema = told["Schema"]
-    assert (schema["FocusVersion"], schema["DataGenerator"], schema["CreationDate"]) == (
+    [schema], [recency] = told["Schema"], told["Recency"]
+    assert (schema["FocusVersion"], told["DataGenerator"], schema["CreationDate"]) == (
         "1.4",
         "governor",
         "2026-10-02T08:00:00Z",
@@ -246,7 +246,8 @@ def test_metadata_says_what_the_file_is(tmp_path: Path) -> None:
         "NumberScale": 24,
     }
     assert (kinds["Tags"]["DataType"], kinds["ChargePeriodEnd"]["DataType"]) == ("JSON", "DATETIME")
-    [sector] = told["Recency"]["TimeSectors"]
+    [sector] = recency["TimeSectors"]
+    assert sector["TimeSectorComplete"] is False
     assert (sector["TimeSectorStart"], sector["TimeSectorEnd"]) == ("2026-09-01T00:00:00Z", "2026-10-01T00:00:00Z")
 
 

@@ -40,6 +40,15 @@ def test_a_grid_keeps_its_promises(rows: list[Decimal], by: dict[str, Decimal], 
     assert split_grid(dict(shuffled), columns, dict(reversed(by.items())), scale) == found
 
 
+def test_amounts_of_38_digits_are_divided_exactly() -> None:
+    """As many digits as an amount may have: nothing on the way rounds to fewer."""
+    rows = {0: Decimal("99999999999999.99"), 1: Decimal("-1E-24")}
+    by = {"a": Decimal(1), "b": Decimal(1)}
+    columns = split(total(rows.values()), by)
+    found = split_grid(rows, columns, by)
+    assert {name: total(parts[name] for parts in found.values()) for name in by} == columns
+
+
 def test_parts_follow_the_ratios() -> None:
     """No part is farther from its ideal than rounding makes it."""
     rows = {n: Decimal(n) for n in range(1, 50)}
