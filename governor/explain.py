@@ -14,7 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from governor.engine.duckdb import Engine, identifier, literal, open_engine
+from governor.engine.duckdb import Engine, literal, open_engine
+from governor.engine.placed import placed
 from governor.ledger.read import Run
 from governor.model import Position, Problem, Refused
 from governor.money import total
@@ -92,26 +93,20 @@ class _rows:  # noqa: N801 - reads as a function: with _rows(run, source) as eng
 
     def __enter__(self) -> Engine:
         files = self.run.snapshot_paths(self.source)
-        self.run.table("cells", ["cell"])  # compared with its digest before the engine reads it
         self._folder = tempfile.TemporaryDirectory(prefix="governor-explain-")
         read = [files.charges.parent, self.run.folder]
         self._opened = open_engine(work=Path(self._folder.name), read=read)
         engine = self._opened.__enter__()
-        keys = self.run.manifest["parameters"]["keys"]
-        renamed = {"billing_currency": "currency", "service_provider_name": "provider"}
-        same = " AND ".join(f"x.{identifier(renamed.get(k, k))} IS NOT DISTINCT FROM c.{identifier(k)}" for k in keys)
-        flags = self.run.manifest["parameters"].get("flags", {})
-        made = ", ".join(f"{identifier(name)} := ({sql})" for name, sql in sorted(flags.items()))
-        engine.execute(f"""
-            CREATE VIEW placed AS
-            WITH c AS (SELECT *, {f"to_json(struct_pack({made}))" if made else "'{}'"}::VARCHAR AS asked
-                FROM read_parquet({literal(str(files.charges))})),
-            x AS (SELECT * FROM read_parquet({literal(str(self.run.folder / "cells.parquet"))})
-                WHERE source = {literal(self.source)})
-            SELECT c.* EXCLUDE (asked), t.text AS tags, x.cell, x.valid_on
-            FROM c LEFT JOIN read_parquet({literal(str(files.tag_sets))}) t USING (tag_set)
-            JOIN x ON {same} AND x.tags IS NOT DISTINCT FROM t.text AND x.flags = c.asked
-                AND c.charge_period_start >= x.first_charge AND c.charge_period_start <= x.last_charge""")
+        asked = self.run.manifest["parameters"]
+        rows = placed(
+            files.charges,
+            files.tag_sets,
+            self.run.path("cells"),
+            self.source,
+            keys=asked["keys"],
+            flags=asked.get("flags", {}),
+        )
+        engine.execute(f"CREATE VIEW placed AS {rows}")
         return engine
 
     def __exit__(self, *error: object) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -20,14 +20,15 @@ from governor import __version__, tables
 from governor.allocate import allocate, unread_gaps
 from governor.config import Config
 from governor.engine import cells, outputs
+from governor.engine.delivery import take_delivery
 from governor.engine.duckdb import MEMORY_MB, Engine, open_engine, versions
-from governor.engine.ingest import ingest
+from governor.engine.ingest import refuse_shared
 from governor.evaluate import evaluate
 from governor.evaluate.checks import Context
 from governor.ledger.commit import Staging, commit, stage
 from governor.ledger.read import NOTICES, Run, SnapshotFiles, first_seen
 from governor.ledger.restatement import restate
-from governor.model import Delivery, Gap, PolicySet, Position, Problem, Refused
+from governor.model import Delivery, Gap, PolicySet, Problem, Refused
 from governor.policy.compile import Compiler
 from governor.policy.load import load_policies
 from governor.policy.plan import Plan, plan
@@ -36,7 +37,6 @@ from governor.score import score
 from governor.sources.invoices import Invoices
 from governor.sources.invoices import read_all as read_invoices
 from governor.sources.registers import Registers, boundaries, read_all, valid_on
-from governor.sources.stores.mirror import Local, bring
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much (0: not known)
 STORE_GAPS = {"B291": "denied", "B293": "unreachable", "B294": "denied", "B302": "denied"}  # why nothing was seen
@@ -137,46 +137,23 @@ def ingest_all(prepared: Prepared, folder: Path, options: Options) -> tuple[list
         out = folder / f"source-{number}"
         out.mkdir()
         try:
-            local = bring(source, prepared.config.root, prepared.config.cache, options.progress)
-            delivery = ingest(
-                local.source,
-                local.root,
+            delivery = take_delivery(
+                source,
+                prepared.config,
                 out,
-                columns=prepared.plan.columns,
-                basis=prepared.plan.basis,
+                options.progress,
                 threads=options.threads,
                 memory_mb=options.memory_mb,
-                progress=options.progress,
+                columns=prepared.plan.columns,
+                basis=prepared.plan.basis,
             )
-            deliveries.append(_as_stored(delivery, local))
+            deliveries.append(delivery)
         except Refused as refused:
             problems.extend(refused.problems)
     if not deliveries:
         raise Refused(*problems)
-    _refuse_twice(deliveries)
+    refuse_shared(deliveries)
     return deliveries, problems
-
-
-def _as_stored(delivery: Delivery, local: Local) -> Delivery:
-    """Add to the evidence what the object store said: each object's version, and what wasn't fetched."""
-    files, manifests = (
-        tuple(replace(file, stored=local.versions.get(file.path, "")) for file in given)
-        for given in (delivery.files, delivery.manifests)
-    )
-    shown = ", ".join(local.left[:5]) + (", …" if len(local.left) > 5 else "")  # noqa: PLR2004 - as ingest says it
-    why = f"{delivery.why}; not fetched, not data: {shown}" if shown else delivery.why
-    return replace(delivery, files=files, manifests=manifests, why=why)
-
-
-def _refuse_twice(deliveries: Sequence[Delivery]) -> None:
-    """Refuse a file that two sources deliver: its charges would be paid twice, and every total would still tie."""
-    seen: dict[str, str] = {}
-    for delivery in deliveries:
-        for file in delivery.files:
-            first = seen.setdefault(file.sha256, delivery.source)
-            if first != delivery.source and file.rows:
-                what = f"is delivered by the sources {first} and {delivery.source}: its charges would count twice"
-                raise Refused(Problem(Position(file.path), "B025", what, "name it under one source of governor.yaml"))
 
 
 def judge(

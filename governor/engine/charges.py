@@ -43,14 +43,13 @@ class Part:
         """Write SQL for a derived column; NULL where something that it is made of can't be read."""
         made_of = [f for f in self.segment.fields if f.name in field.uses]
         value = field.derived.format_map(self.named)
-        unread = [
-            self._failed(f) for f in made_of if f.column.name in self.reread and self.reread[f.column.name].failed
-        ]
+        unread = [self.failed(f) for f in made_of if f.column.name in self.reread and self.reread[f.column.name].failed]
         if unread:
             value = f"CASE WHEN NOT ({' OR '.join(unread)}) THEN {value} END"
         return f"coalesce({value}, {field.default})" if field.default else f"({value})"
 
-    def _failed(self, field: Field) -> str:
+    def failed(self, field: Field) -> str:
+        """Write SQL that is true where a column holds something that can't be read."""
         return f"({field.alias} IS NOT NULL AND {self.value(field)} IS NULL)"
 
     @property
@@ -102,8 +101,8 @@ class Part:
                 alias = self.value(field) if field.derived else field.alias
                 lacks = (field, f"{alias} IS NULL", "'B043'", "'the value is missing'")
                 (missing if field.derived else unread).append(lacks)
-            if name in self.reread and self.reread[name].failed:
-                unread.append((field, self._failed(field), f"o_{name}.code", f"o_{name}.reason"))
+            if name in self.reread and self.reread[name].failed and not field.spared:
+                unread.append((field, self.failed(field), f"o_{name}.code", f"o_{name}.reason"))
         return unread + missing  # what is derived lacks a value because of what it is made of
 
     @property

@@ -48,7 +48,8 @@ class Field:
     came as a number.
 
     A `derived` column has no raw one: it is SQL over the {name}s of others. One that isn't `kept` is only read for it,
-    maybe by `read`, a reading of the format's own. `plain` is `raw` where no row holds a word that means missing.
+    maybe by `read`, a reading of the format's own. `plain` is `raw` where no row holds a word that means missing. A
+    `spared` one rejects no row: what can't be read is NULL, and a gap says so.
     """
 
     column: Column
@@ -63,6 +64,12 @@ class Field:
     kept: bool = True
     read: Callable[[str], Reading] | None = None
     plain: str = ""
+    spared: bool = False
+
+    @property
+    def cost(self) -> bool:
+        """Whether the column is a cost of the charge, which must tie to the file; quantities add up to nothing."""
+        return self.kept and self.column.type == MONEY and self.column.name.endswith("_cost")
 
     @property
     def name(self) -> str:

@@ -26,6 +26,7 @@ def find_gaps(engine: Engine, parts: Sequence[Part], source: str, charges: Path,
     if rounded := sum(part.survey.rounded + sum(read.rounded for read in part.reread.values()) for part in parts):
         detail = "amounts delivered as floating point need more than 24 fractional digits: rounded half to even"
         gaps.append(Gap(source, "", "rounded_double", detail, rows=rounded))
+    gaps += _spared(engine, parts, source)
     gaps += _split_twice(engine, parts, source, charges)
     gaps += _misplaced(engine, parts, source, charges)
     gaps += _aside(engine, parts, source)
@@ -98,6 +99,18 @@ def _conflicts(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:
     detail = "a tag key came twice with different values: the first value counts"
     rows = f"({' UNION ALL '.join(selects)})"
     return _charged(engine, source, "Tags", "duplicate_tag_keys", detail, rows, "TRUE", "cost")
+
+
+def _spared(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:
+    """Say which columns lack a value that was delivered and can't be kept, though their charges are."""
+    rows: dict[str, int] = {}
+    for part in parts:
+        for field in part.segment.fields:
+            if field.spared and field.column.name in part.reread and part.reread[field.column.name].failed:
+                query = f"SELECT count(*) FROM {part.source} WHERE {part.good} AND {part.failed(field)}"
+                rows[field.column.note] = rows.get(field.column.note, 0) + engine.rows(query)[0][0]
+    detail = "can't be read, or needs more than 14 digits before the decimal point: left empty, the charges are kept"
+    return [Gap(source, name, "unreadable_value", detail, rows=count) for name, count in rows.items() if count]
 
 
 def _aside(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:

@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -28,7 +28,7 @@ from governor.engine.columns import Unreadable, as_printed, read_column, read_ow
 from governor.engine.duckdb import MEMORY_MB, Engine, literal, open_engine
 from governor.engine.gaps import find_gaps
 from governor.engine.pairs import list_leading, refuse_untold, tell_exports
-from governor.engine.segments import Reread, Segment, Survey, blame, look_up, spare, survey
+from governor.engine.segments import Reread, Segment, Survey, blame, look_up, spare, spared, survey
 from governor.engine.snapshots import refuse_overlaps, refuse_runs
 from governor.engine.staging import Input, ReadLayout, Stage
 from governor.engine.tagsets import identify, list_tags
@@ -41,6 +41,7 @@ from governor.sources.billing.manifests import Manifest
 from governor.tables import FOCUS, MONEY, TEXT, TIME, Column, snake
 
 Progress = Callable[[str, int, int], None]
+EVERY = frozenset({"*"})  # all columns that the files have
 _SHOWN = 5  # files named in a message
 
 
@@ -57,30 +58,32 @@ def ingest(
 ) -> Delivery:
     """Read one billing source into `out`, an empty folder, and say what it held.
 
-    `columns` are the columns beyond the core that policies name: FOCUS or snake_case spelling, `x_*` included. `basis`
-    is the cost that policies allocate: what gaps and rejects are measured by.
+    `columns` are the columns beyond the core that policies name: FOCUS or snake_case spelling, `x_*` included. EVERY
+    keeps all FOCUS columns that some file has, and the provider's own (`x_*`, `oci_*`). `basis` is the cost that
+    policies allocate: what gaps and rejects are measured by.
     Raises Refused with every problem found, when any file can't be used. Charges are written by a single thread, in the
     order of the files: so the bytes don't depend on `threads`, which speed up what comes before.
     """
     root = root.resolve()
     told = progress or (lambda _what, _done, _total: None)
-    wanted = frozenset(snake(name) for name in columns)
-    extra = frozenset(name for name in wanted - {c.name for c in FOCUS} if re.fullmatch(r"[a-z_][a-z0-9_]*", name))
-    kept = [c for c in FOCUS if c.core or c.name in wanted]
-    kept += [Column(name, TEXT, name, core=False) for name in sorted(extra)]
+    wanted, every, known = frozenset(snake(name) for name in columns), columns >= EVERY, {c.name for c in FOCUS}
+    extra = frozenset(name for name in wanted - known if re.fullmatch(r"[a-z_][a-z0-9_]*", name))
     defaults = _defaults(source)
     found = files.find(source.path, root, source.position)
     scratch = Path(tempfile.mkdtemp(prefix="ingest-", dir=out))
     folders = sorted({path.resolve().parent for path in found.files})
     try:
         with open_engine(work=out, read=folders, threads=threads, memory_mb=memory_mb) as engine:
-            reader = _reader(source, extra, found, root)
-            stage = Stage(engine, scratch, root, reader, {column.name for column in kept})
-            inputs = tell_exports(engine, stage.stage(found.files, told))
+            reader = _reader(source, extra, found, root, every=every)
+            staged = None if every else frozenset(column.name for column in _kept(wanted & known | extra))
+            inputs = tell_exports(engine, Stage(engine, scratch, root, reader, staged).stage(found.files, told))
             refuse_runs(inputs)
             _keep_promises(inputs, found.promised)
             _require_columns(inputs, defaults)
+            kept = _kept(_held(inputs, defaults)) if every else _kept(wanted & known | extra)
             segments = _segments(inputs, kept, defaults, source)
+            if every:  # nobody judges by the columns that are kept beside the core
+                segments = tuple(map(spared, segments))
             surveyed = _survey(engine, segments, source, scratch, told)
             segments = tuple(spare(s, v) for s, (v, _) in zip(segments, surveyed, strict=True))
             raw_tags = list_tags(engine, segments, scratch)
@@ -119,17 +122,30 @@ def ingest(
     )
 
 
-def _reader(source: BillingSource, wanted: frozenset[str], found: Found, root: Path) -> ReadLayout:
+def _kept(names: Collection[str]) -> list[Column]:
+    """List the columns that are kept: the core, and those with these names."""
+    focus = [c for c in FOCUS if c.core or c.name in names]
+    return focus + [Column(name, TEXT, name, core=False) for name in sorted({*names} - {c.name for c in FOCUS})]
+
+
+def _reader(source: BillingSource, wanted: frozenset[str], found: Found, root: Path, *, every: bool) -> ReadLayout:
     """Give what turns a header into a layout, as the source is configured and its manifests say."""
     given = frozenset(snake(name) for name in source.defaults)
     datasets = {files.shown(path, root): promise.dataset for path, promise in found.promised.items()}
 
     def read(header: Sequence[str], kinds: Sequence[str], file: str) -> Layout:
-        dataset = datasets.get(file, "")
-        asked = Asked(file, kinds, wanted, source.options, source.columns, given, source.dates, dataset)
+        asked_for, dataset = wanted | _providers_own(header) if every else wanted, datasets.get(file, "")
+        asked = Asked(file, kinds, asked_for, source.options, source.columns, given, source.dates, dataset)
         return read_header(source.format, header, asked)
 
     return read
+
+
+def _providers_own(header: Sequence[str]) -> frozenset[str]:
+    """Name the columns that a provider adds to FOCUS: `x_…`, and Oracle's `oci_…`. A name that comes twice is none."""
+    folded = Counter(fold(name) for name in header)
+    names = {snake(name) for name in header if folded[fold(name)] == 1}
+    return frozenset(name for name in names if re.fullmatch(r"(x|oci)_[a-z0-9_]+", name))
 
 
 def _evidence(one: Input, counts: Counts) -> InputFile:
@@ -274,11 +290,26 @@ def _require_columns(inputs: Sequence[Input], defaults: Mapping[str, str]) -> No
         raise Refused(*problems)
 
 
+def _held(inputs: Sequence[Input], defaults: Mapping[str, str]) -> frozenset[str]:
+    """Name the columns of ours that some file, or a default, has something for."""
+    return frozenset(defaults).union(*((*one.layout.fields, *one.layout.derived) for one in inputs))
+
+
 def _missing(inputs: Sequence[Input], extra: frozenset[str], defaults: Mapping[str, str]) -> frozenset[str]:
-    held = {name for one in inputs for name in (*one.layout.fields, *one.layout.derived)} | set(defaults)
     missing = {column.name for column in FOCUS} | extra
     tagless = all(one.layout.tags is None for one in inputs)
-    return frozenset(missing - held) | (frozenset({"tag_set"}) if tagless else frozenset())
+    return frozenset(missing - _held(inputs, defaults)) | (frozenset({"tag_set"}) if tagless else frozenset())
+
+
+def refuse_shared(deliveries: Sequence[Delivery]) -> None:
+    """Refuse a file that two sources deliver: its charges would be paid twice, and every total would still tie."""
+    seen: dict[str, str] = {}
+    for delivery in deliveries:
+        for file in delivery.files:
+            first = seen.setdefault(file.sha256, delivery.source)
+            if first != delivery.source and file.rows:
+                what = f"is delivered by the sources {first} and {delivery.source}: its charges would count twice"
+                raise Refused(Problem(Position(file.path), "B025", what, "name it under one source of governor.yaml"))
 
 
 def _unchanged(inputs: Sequence[Input], manifests: Sequence[Manifest]) -> None:

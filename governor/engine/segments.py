@@ -64,7 +64,7 @@ class Segment:
 class Survey:
     """What one scan of a segment found. `odd` and `missing` name the columns some of whose rows need a second look.
 
-    `totals` are the control totals of the money columns over all rows, odd texts included once they are read.
+    `totals` are the control totals of the costs over all rows, odd texts included once they are read.
     """
 
     rows: int
@@ -141,12 +141,17 @@ def spare(segment: Segment, surveyed: Survey) -> Segment:
     return replace(segment, fields=tuple(fields))
 
 
+def spared(segment: Segment) -> Segment:
+    """Let no column beside the core reject a row."""
+    return replace(segment, fields=tuple(replace(f, spared=f.kept and not f.column.core) for f in segment.fields))
+
+
 def _checks(segment: Segment) -> dict[str, str]:
     """Write SQL for everything that the survey asks of the rows, by name."""
     checks = {"rows": "count(*)"}
     for field in (f for f in segment.fields if f.present):
         name, alias = field.column.name, field.alias
-        if field.column.type == MONEY and field.kept:
+        if field.cost:
             exact = not field.reader and not field.default
             checks[f"sum_{name}"] = f"CAST(sum({alias if exact else f'v_{name}'}) AS {MONEY})"
         if field.plain:
@@ -177,7 +182,7 @@ def _derived_checks(segment: Segment, named: Mapping[str, str]) -> dict[str, str
     checks = {}
     for field in (f for f in segment.fields if f.derived):
         name, value = field.column.name, field.derived.format_map(named)
-        if field.column.type == MONEY:
+        if field.cost:
             checks[f"sum_{name}"] = f"CAST(sum({value}) AS {MONEY})"
         if field.column.required and not field.default:
             checks[f"missing_{name}"] = f"count(*) FILTER (({value}) IS NULL)"

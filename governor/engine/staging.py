@@ -62,13 +62,13 @@ class Input:
 
 @dataclass(slots=True)
 class Stage:
-    """Stages the files of one source into a scratch folder. Of our columns, only those `kept` are read."""
+    """Stages the files of one source into a scratch folder. Of our columns, only those `kept` are read; None: all."""
 
     engine: Engine
     scratch: Path
     root: Path
     read_layout: ReadLayout
-    kept: Container[str]
+    kept: Container[str] | None
     _types: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def stage(self, paths: Sequence[Path], progress: Callable[[str, int, int], None]) -> tuple[Input, ...]:

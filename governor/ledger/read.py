@@ -66,8 +66,7 @@ class Run:
     def incomplete(self) -> bool:
         """Whether gaps beyond the tolerance keep this run from being the whole truth."""
         tolerance = int(self.manifest["parameters"].get("gap_tolerance", 0))
-        hiding = [gap["rows"] for gap in self.rows("gaps", ["reason", "rows"]) if gap["reason"] not in NOTICES]
-        return any(rows == 0 or rows > tolerance for rows in hiding)
+        return hides(((gap["reason"], gap["rows"]) for gap in self.rows("gaps", ["reason", "rows"])), tolerance)
 
     @property
     def content(self) -> str:
@@ -126,6 +125,11 @@ class Run:
             if problem := file_problem(path, digest):
                 raise Refused(problem)
             self._checked.add(path)
+
+
+def hides(gaps: Iterable[tuple[str, int]], tolerance: int) -> bool:
+    """Tell whether gaps, each its reason and rows, keep what was read from being the whole truth."""
+    return any(rows == 0 or rows > tolerance for reason, rows in gaps if reason not in NOTICES)
 
 
 RunInfo = Run  # what a listing shows and what reads tables is one record

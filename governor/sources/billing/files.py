@@ -53,7 +53,7 @@ _NAMED = {
     ".jsonl": "json",
     ".ndjson": "json",
 }
-_BESIDE = re.compile(r"manifest|metadata|schema", re.IGNORECASE)  # JSON that tells of a bill and isn't one
+_BESIDE = re.compile(r"manifest|metadata|schema|collected", re.IGNORECASE)  # JSON that tells of a bill and isn't one
 
 
 @dataclass(frozen=True, slots=True)

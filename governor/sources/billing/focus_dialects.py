@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from governor.sources.billing.focus_azure import azure
 from governor.sources.billing.focus_google import google
@@ -13,4 +14,13 @@ from governor.sources.billing.layout import Asked, Layout, fold, raw
 def adapt(layout: Layout, header: Sequence[str], asked: Asked) -> Layout:
     """Return the layout as the header's provider means it; as it is where no dialect is known."""
     place = {fold(name): raw(at) for at, name in reversed(list(enumerate(header)))}
-    return google(layout, place) or azure(layout, place, asked) or oracle(layout, place, asked.wanted) or layout
+    found = google(layout, place) or azure(layout, place, asked) or oracle(layout, place, asked.wanted)
+    return found or _ours(layout, place)
+
+
+def _ours(layout: Layout, place: Mapping[str, str]) -> Layout:
+    """Keep unread tags unread: a file that governor wrote says which of its empty Tags nobody could read."""
+    unread = place.get("xtagsunread")
+    if layout.tags is None or unread is None:
+        return layout
+    return replace(layout, tags=f"CASE WHEN lower(CAST({unread} AS VARCHAR)) = 'true' THEN '?' ELSE {layout.tags} END")

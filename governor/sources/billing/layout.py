@@ -161,15 +161,17 @@ class Layout:
     snapshot: str = ""
     notices: tuple[tuple[str, str], ...] = ()
 
-    def read(self, kept: Container[str]) -> tuple[int, ...]:
+    def read(self, kept: Container[str] | None) -> tuple[int, ...]:
         """List the places of the raw columns that any expression names, but for columns of ours that aren't kept."""
         wheres = (*self.aside.values(), *(one.where for one in self.unusable))
         texts = (*self.texts(kept), *wheres, *(self.pair.signs.values() if self.pair else ()))
         return tuple(sorted({int(n) for text in texts for n in re.findall(r"\bc(\d+)\b", text)}))
 
-    def texts(self, kept: Container[str]) -> tuple[str, ...]:
+    def texts(self, kept: Container[str] | None) -> tuple[str, ...]:
         """List every expression over raw columns whose type matters."""
-        texts = [text for name, expressions in self.fields.items() if name in kept for text in expressions]
+        texts = [
+            text for name, expressions in self.fields.items() if kept is None or name in kept for text in expressions
+        ]
         texts += [own.sql for own in self.own.values()]
         return (*texts, *(text for text in (self.tags, self.allocated_tags) if text))
 
