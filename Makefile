@@ -15,7 +15,7 @@ FAST := -n auto --maxprocesses 4 --dist loadfile
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/runtime ## run the example organisation; BILL=PATH: your own FOCUS files
+demo: $(VENV)/runtime ## run the example organisation; BILL=PATH: your own bill
 	@$(BIN)/python examples/demo.py $(if $(BILL),"$(BILL)")
 
 test: check .cache/azurite/installed ## everything: checks, all tests, coverage

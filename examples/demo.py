@@ -1,7 +1,7 @@
-"""Show governor at work: on the example organisation, or on your own FOCUS files.
+"""Show governor at work: on the example organisation, or on your own bill.
 
     python examples/demo.py          runs examples/acme
-    python examples/demo.py BILL     writes a project for BILL (a FOCUS file or folder) below out/ and runs it
+    python examples/demo.py BILL     writes a project for BILL (a file or folder of any format) below out/ and runs it
 
 `make demo` and `make demo BILL=PATH` do the same. Everything is written below out/, nothing beside the bills.
 """
@@ -49,7 +49,7 @@ def _own(bill: Path) -> int:
     """Write a starter project for the bill, once; a second call runs the same project, with whatever was changed."""
     bill = bill.expanduser().resolve()
     if not bill.exists():
-        print(f"there is no file or folder {bill}; give the path of a FOCUS export (CSV, CSV.gz or Parquet)")
+        print(f"there is no file or folder {bill}; give the path of a bill")
         return COULD_NOT_RUN
     project = ROOT / "out" / f"demo-{bill.name.split('.')[0]}-{hashlib.sha256(str(bill).encode()).hexdigest()[:6]}"
     if not (project / "governor.yaml").exists():
