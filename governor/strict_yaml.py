@@ -102,7 +102,7 @@ def loads(text: str, name: str, max_nodes: int = MAX_NODES) -> Node:
     if len(text) > MAX_BYTES:
         raise Refused(_too_large(name))
     _refuse_characters(text, name)
-    reading = _Reading(name, max_nodes)
+    reading = _Reading(name, max_nodes, _position(text, len(text), name))
     try:
         root = _document(reading, yaml.parse(text, Loader=LOADER))
     except yaml.MarkedYAMLError as error:
@@ -183,11 +183,12 @@ class _Reading:
 
     name: str
     max_nodes: int
+    end: Position  # of the text: the parser's own is a line behind the last one
     nodes: int = 0
     problems: list[Problem] = field(default_factory=list)
 
     def at(self, event: Event) -> Position:
-        return Position(self.name, event.start_mark.line + 1, event.start_mark.column + 1)
+        return min(self.end, Position(self.name, event.start_mark.line + 1, event.start_mark.column + 1))
 
     def problem(self, position: Position, code: str, what: str, mend: str = "") -> None:
         self.add(Problem(position, code, what, mend))

@@ -251,3 +251,10 @@ def test_the_parser_in_python_refuses_nothing_by_a_traceback(text: str) -> None:
         assert refused.problems
     finally:
         strict_yaml.LOADER = libyaml
+
+
+def test_a_value_that_is_missing_at_the_very_end_has_its_place_in_the_file() -> None:
+    """The parser's end lies a line behind the last one; a message names a place that an editor can go to."""
+    with pytest.raises(Refused) as refused:
+        loads("a: {b: [c],null", "a.yaml")
+    assert {(p.position.line, p.position.column) for p in refused.value.problems} == {(1, 12), (1, 16)}

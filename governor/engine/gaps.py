@@ -213,8 +213,8 @@ def _broken_identities(engine: Engine, parts: Sequence[Part], source: str) -> li
     query = (
         f"WITH sums AS (SELECT name, key, currency, tolerance, count(*) AS n, sum(amount) AS cost "
         f"FROM ({' UNION ALL '.join(selects)}) GROUP BY ALL) "
-        "SELECT name, currency, sum(n), sum(abs(cost)), list_sort(list(coalesce(key, ''))) FROM sums "
-        "WHERE abs(cost) > tolerance GROUP BY ALL ORDER BY ALL"
+        "SELECT name, currency, sum(n), sum(abs(cost)), list_sort(list(coalesce(nullif(key, ''), '(no id)'))) "
+        "FROM sums WHERE abs(cost) > tolerance GROUP BY ALL ORDER BY ALL"
     )
     return [
         Gap(source, "", "broken_identity", f"{name}: {_list(keys)}", rows=int(rows), cost=cost, currency=currency or "")

@@ -93,15 +93,7 @@ def ingest(
             parts = [Part(s, v, r, tags, basis) for s, (v, r) in zip(segments, surveyed, strict=True)]
             parts = list_leading(engine, parts, scratch)
             told("write", 0, 1)
-            try:
-                write_charges(engine, parts, tables[0])
-                write_rejects(engine, parts, source.name, tables[2])
-                counts = reconcile(engine, parts, tables[0], tables[2])
-                refuse_twice_told(engine, parts, tables[0])
-                refuse_untold(engine, parts, tables[0])
-                refuse_overlaps(engine, parts, tables[0])
-            except duckdb.Error as error:
-                raise Refused(*blame(engine, segments, error)) from error
+            counts = _write(engine, parts, source, tables)
             gaps = find_gaps(engine, parts, source.name, tables[0], tables[2])
             told("write", 1, 1)
     finally:
@@ -120,6 +112,21 @@ def ingest(
         gaps=gaps,
         manifests=tuple(_manifests(found)),
     )
+
+
+def _write(engine: Engine, parts: Sequence[Part], source: BillingSource, tables: Sequence[Path]) -> dict[int, Counts]:
+    """Write charges and rejects, and say what became of each file's rows, all tied and nothing of it told twice."""
+    charges, _, rejects = tables
+    try:
+        write_charges(engine, parts, charges)
+        write_rejects(engine, parts, source.name, rejects)
+        counts = reconcile(engine, parts, charges, rejects)
+        refuse_twice_told(engine, parts, charges)
+        refuse_untold(engine, parts, charges)
+        refuse_overlaps(engine, parts, charges)
+    except duckdb.Error as error:
+        raise Refused(*blame(engine, [part.segment for part in parts], error)) from error
+    return counts
 
 
 def _kept(names: Collection[str]) -> list[Column]:
