@@ -49,6 +49,7 @@ lock: .cache/uv/bin/uv ## resolve the dependencies anew; UPGRADE=1: to their new
 	  echo "lock: $$set"; \
 	  case $$set in \
 	    runtime) from="pyproject.toml";; \
+	    bench) from="--group bench --constraint locks/runtime.lock --constraint locks/dev.lock";; \
 	    *) from="--group $$set --constraint locks/runtime.lock";; \
 	  esac; \
 	  $(UV) $(if $(UPGRADE),--upgrade) $$from --output-file locks/$$set.lock || exit 1; \
