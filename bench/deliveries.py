@@ -88,22 +88,26 @@ def measure_parts(bill: Path, work: Path) -> Parts:
 
 
 def measure_converter(rows: int, work: Path) -> Converter:
-    """Bring one FOCUS 1.2 CSV to FOCUS 1.4, by focus-data-toolkit and by governor."""
+    """Bring one FOCUS 1.2 CSV to FOCUS 1.4, by focus-data-toolkit, which wrote it, and by governor."""
     say(f"{rows:,} rows to FOCUS 1.4, two converters")
-    bill, project = work / f"convert-{rows}", work / f"project-convert-{rows}"
-    make_bill(Spec(rows, SEED), bill, "csv")
-    [file] = sorted((bill / "data").rglob("part-0000.csv"))
-    toolkit = [str(Path(sys.executable).with_name("focus-toolkit")), "convert", "--cost-and-usage", str(file)]
-    toolkit += ["--stream", "--exit-policy", "pipeline", "--on-exists", "replace", "--out", str(work / "theirs")]
-    theirs = measure(toolkit, work / "theirs.log")
-    unchecked = measure([*toolkit, "--no-validate"], work / "theirs.log")
+    folder, project = work / f"convert-{rows}", work / f"project-convert-{rows}"
+    toolkit = str(Path(sys.executable).with_name("focus-toolkit"))
+    if not folder.exists():
+        made = ["--provider", "aws", "--focus-version", "1.2", "--rows", str(rows), "--seed", str(SEED)]
+        measure([toolkit, "generate", *made, "--out", str(folder)], work / "generate.log")
+    [file] = folder.rglob("*cost_and_usage*.csv")
+    convert = [toolkit, "convert", "--cost-and-usage", str(file), "--stream", "--exit-policy", "pipeline"]
+    convert += ["--on-exists", "replace", "--out", str(work / "theirs")]
+    theirs = measure(convert, work / "theirs.log")
+    unchecked = measure([*convert, "--no-validate"], work / "theirs.log")
     shutil.rmtree(project, ignore_errors=True)
-    write_project(project, file, bill / "registers")
+    make_bill(REGISTERS, work / "registers", "parquet")
+    write_project(project, file, work / "registers" / "registers")
     collect = [sys.executable, "-m", "governor", "collect", "billing", "-c", str(project / "governor.yaml")]
-    ours = measure([*collect, "--to", "focus", "--out", str(work / "ours")], work / "ours.log")
-    for folder in ("theirs", "ours"):
-        shutil.rmtree(work / folder)
-    return Converter(rows_of(bill), theirs, unchecked, ours)
+    ours = measure([*collect, "--to", "focus", "--csv", "--out", str(work / "ours")], work / "ours.log")
+    for made_here in ("theirs", "ours"):
+        shutil.rmtree(work / made_here)
+    return Converter(rows, theirs, unchecked, ours)
 
 
 def _ingest(name: str, data: Path, work: Path) -> tuple[Cost, Path]:
