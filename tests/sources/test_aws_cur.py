@@ -310,6 +310,54 @@ def test_costs_that_may_be_before_discounts_are_told(lacking, reason, tmp_path):
     assert [gap.reason for gap in delivery.gaps if "NetUnblendedCost" in gap.detail] == [reason]
 
 
+PLAN_USAGE = {TYPE: "SavingsPlanCoveredUsage", COST: "0", "savingsPlan/SavingsPlanARN": PLAN}
+BOTH = {"savingsPlan/SavingsPlanEffectiveCost": "1", "savingsPlan/NetSavingsPlanEffectiveCost": "0.9"}
+
+
+def test_discounts_are_taken_off_once(tmp_path):
+    """Of what commitments cost as of what is billed: where discounts are rows of their own, both are before them."""
+    discount = {TYPE: "EdpDiscount", COST: "-0.1"}
+    to_csv(
+        tmp_path / "a.csv",
+        [
+            row | dict.fromkeys(BOTH, "") | own
+            for own in (BOTH, {})
+            for row in legacy(PLAN_USAGE | own if own else discount)
+        ],
+    )
+    assert sum(c["effective_cost"] for c in charges(take("a.csv", tmp_path, format="aws_cur"))) == Decimal("0.9")
+    net = {"lineItem/NetUnblendedCost": "0"}
+    to_csv(
+        tmp_path / "b.csv",
+        [
+            row | dict.fromkeys(BOTH, "") | net | own
+            for own in (BOTH, {})
+            for row in legacy(PLAN_USAGE | own if own else discount)
+        ],
+    )
+    assert sum(c["effective_cost"] for c in charges(take("b.csv", tmp_path, format="aws_cur"))) == Decimal("0.9")
+
+
+@pytest.mark.parametrize(("lacking", "cost"), [(0, "0.9"), (1, "1")])
+def test_what_commitments_cost_before_discounts_is_told(lacking, cost, tmp_path):
+    """Beside costs after discounts their amortised cost must be after them too; either column alone is read."""
+    gone = [*BOTH][lacking]
+    rows = legacy(PLAN_USAGE | BOTH | {"lineItem/NetUnblendedCost": "0"}, {"lineItem/NetUnblendedCost": "0.09"} | BOTH)
+    to_csv(tmp_path / "a.csv", [{name: value for name, value in row.items() if name != gone} for row in rows])
+    delivery = take("a.csv", tmp_path, format="aws_cur")
+    assert charges(delivery)[0]["effective_cost"] == Decimal(cost)
+    told = [(gap.rows, gap.cost) for gap in delivery.gaps if "is taken before discounts" in gap.detail]
+    assert [one for one in told if one[0]] == ([(1, Decimal(1))] if lacking else [])
+
+
+def test_fees_that_may_be_of_reservations_make_a_run_incomplete(tmp_path):
+    """A report that tells what reservations cost and not their ARN: an upfront fee would count beside its usage."""
+    gone = "reservation/ReservationARN"
+    to_csv(tmp_path / "a.csv", [{k: v for k, v in row.items() if k != gone} for row in legacy({TYPE: "Fee"})])
+    found = take("a.csv", tmp_path, format="aws_cur").gaps
+    assert [gap.reason for gap in found if gone in gap.detail] == ["missing_column"]
+
+
 def test_a_column_twice_and_another_format_are_refused(tmp_path):
     to_csv(tmp_path / "a.csv", [legacy({})[0] | {"line_item_unblended_cost": "1"}])
     [said] = refused("a.csv", tmp_path, format="auto")

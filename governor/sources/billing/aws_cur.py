@@ -245,7 +245,8 @@ def _notices(place: Mapping[str, str], version: str) -> tuple[tuple[str, str], .
     notices = []
     if "reservationreservationarn" not in place:
         detail = "there is no column reservation/ReservationARN: no fee is taken for one of a reservation"
-        notices.append(("assumption", detail))
+        # A report that tells what reservations cost has some, and their fees would count beside what they cover.
+        notices.append(("missing_column" if "reservationeffectivecost" in place else "assumption", detail))
     if "lineitemnetunblendedcost" not in place:
         detail = (
             "there is no column lineItem/NetUnblendedCost: what is billed lacks discounts without rows of their own"
@@ -254,7 +255,7 @@ def _notices(place: Mapping[str, str], version: str) -> tuple[tuple[str, str], .
             notices.append(("missing_column", detail))
         elif version != "legacy":
             notices.append(("assumption", detail))
-    if "savingsplannetsavingsplaneffectivecost" in place:
+    if {"lineitemnetunblendedcost", "savingsplanusedcommitment"} <= place.keys():
         detail = "what is unused of savings plans is taken before discounts: the report doesn't say it after them"
         notices.append(("assumption", detail))
     return tuple(notices)
