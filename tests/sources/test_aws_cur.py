@@ -338,6 +338,16 @@ def test_discounts_are_taken_off_once(tmp_path):
     assert sum(c["effective_cost"] for c in charges(take("b.csv", tmp_path, format="aws_cur"))) == Decimal("0.9")
 
 
+def test_the_contracted_price_is_that_of_what_is_billed(tmp_path):
+    """After discounts where the cost is; where only the price before them is known, there is none."""
+    net = {"lineItem/NetUnblendedCost": "0.0912"}
+    for own, price in (({}, "0.096"), (net | {"lineItem/NetUnblendedRate": "0.0912"}, "0.0912"), (net, None)):
+        to_csv(tmp_path / "a.csv", legacy(own))
+        wanted = frozenset({"ContractedUnitPrice"})
+        [charge] = charges(take("a.csv", tmp_path, format="aws_cur", columns=wanted))
+        assert charge["contracted_unit_price"] == (price and Decimal(price))
+
+
 @pytest.mark.parametrize(("lacking", "cost"), [(0, "0.9"), (1, "1")])
 def test_what_commitments_cost_before_discounts_is_told(lacking, cost, tmp_path):
     """Beside costs after discounts their amortised cost must be after them too; either column alone is read."""

@@ -146,7 +146,7 @@ def _fields(place: Mapping[str, str], maps: Mapping[str, tuple[str, bool]], aske
     for ours, name in _USED.items():
         if column := place.get(fold_name(name)):
             fields[ours] = (f"CASE WHEN {kind} IN {costs.listed(costs.USED)} THEN {column} END",)
-    if rate := place.get("lineitemunblendedrate"):
+    if rate := place.get("lineitemnetunblendedrate" if net else "lineitemunblendedrate"):  # the price of what is billed
         fields["contracted_unit_price"] = (f"CASE WHEN {kind} IN {costs.listed(costs.PRICED)} THEN {rate} END",)
     fields |= {ours: found for ours, names in _PRODUCT.items() if (found := _of_product(names, place, maps))}
     fields["service_name"] = (*fields.get("service_name", ()), code)
