@@ -386,10 +386,13 @@ def test_a_column_twice_and_another_format_are_refused(tmp_path):
             "data/BILLING_PERIOD=2026-09/2026-10-01T08_00-a/cur.csv",
             "data/BILLING_PERIOD=2026-09/2026-10-02T08_00-b/cur.csv",
         ),
+        ("hourly/20260901-20261001/hourly-1.csv", "daily/20260901-20261001/daily-1.csv"),
+        ("a/data/BILLING_PERIOD=2026-09/a-00001.csv", "b/data/BILLING_PERIOD=2026-09/b-00001.csv"),
+        ("hourly/hourly/year=2026/month=9/hourly-00001.csv", "daily/daily/year=2026/month=9/daily-00001.csv"),
     ],
 )
 def test_two_deliveries_of_one_month_are_refused(first, second, tmp_path):
-    """AWS can keep each delivery beside the earlier ones: the months would count twice. Other months are no matter."""
+    """Kept beside each other, or of two reports of one account: the month would count twice. Other months don't matter."""
     to_csv(tmp_path / "bills" / first, legacy({}))
     to_csv(tmp_path / "bills" / second, legacy({}, {}))
     [said] = refused("bills", tmp_path, format="auto")

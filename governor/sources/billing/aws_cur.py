@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from governor.model import Position, Problem, Refused
 from governor.sources.billing import aws_cur_costs as costs
 from governor.sources.billing.aws_cur_costs import fold_name, text
+from governor.sources.billing.aws_exports import find_export
 from governor.sources.billing.aws_services import CATEGORIES
 from governor.sources.billing.layout import Asked, Layout, raw
 from governor.sources.billing.tags import PREFIXED
@@ -59,8 +60,6 @@ _PRODUCT = {
     "region_id": ("region_code", "region"),
 }
 _COLUMN_OF_TAG = re.compile(r"resourceTags/(?:user:)?(.+)|resource_tags[_.](?:user_)?(.+)", re.IGNORECASE)
-# The folder of one delivery, where each is kept beside the earlier ones: that of an assembly, or of an execution.
-_DELIVERY = re.compile(r"(?:\d{8}-\d{8}|BILLING_PERIOD=\d{4}-\d{2})/([^/]+)/[^/]+$")
 
 
 def recognise(header: Sequence[str]) -> str:
@@ -92,7 +91,7 @@ def read_header(header: Sequence[str], asked: Asked) -> Layout:
         identities=costs.identities(place),
         unusable=costs.unusable(place),
         doubles=True,
-        grain=" ".join([version, *_DELIVERY.findall(asked.file)[:1]]),
+        grain=f"{version} {find_export(asked.file)}".strip(),
         notices=_notices(place, version),
     )
 
