@@ -85,7 +85,8 @@ def find_pair_gaps(engine: Engine, parts: Sequence[Part], source: str, charges: 
         return
     delivered = " UNION ALL ".join(
         f"SELECT DISTINCT {literal(_grain(part))} AS grain, {part.value(part.field('billing_account_id'))} AS account, "
-        f"{part.period} AS period FROM {part.source}"
+        f"{part.value(part.field('sub_account_id'))} AS sub, {part.period} AS period, "
+        f"{part.value(part.field('charge_period_start'))} AS start FROM {part.source}"
         for part in paired
     )
     for grain in sorted({_grain(part) for part in paired}):
@@ -95,12 +96,16 @@ def find_pair_gaps(engine: Engine, parts: Sequence[Part], source: str, charges: 
         if not pair or not alone:
             continue
         files = ", ".join(str(one.index) for part in of_grain for one in part.segment.inputs)
-        other = f"d.grain {'<>' if grain == pair.leading else '='} {literal(pair.leading)}"
+        told = (
+            f"EXISTS (SELECT 1 FROM delivered d WHERE d.grain {'<>' if grain == pair.leading else '='} "
+            f"{literal(pair.leading)} AND d.account IS NOT DISTINCT FROM c.billing_account_id "
+            "AND d.period = c.billing_period"
+        )
+        on_its_day = f"{told} AND d.sub IS NOT DISTINCT FROM c.sub_account_id AND d.start = c.charge_period_start)"
         for currency, rows, cost in engine.rows(
             f"WITH delivered AS ({delivered}) SELECT billing_currency, count(*), sum({alone.cost}) "
             f"FROM read_parquet({literal(str(charges))}) c WHERE file IN ({files}) AND ({alone.where}) "
-            f"AND NOT EXISTS (SELECT 1 FROM delivered d WHERE {other} AND d.period = c.billing_period "
-            "AND d.account IS NOT DISTINCT FROM c.billing_account_id) GROUP BY 1 ORDER BY 1"
+            f"AND (NOT {told}) OR ({alone.each}) AND NOT {on_its_day}) GROUP BY 1 ORDER BY 1"
         ):
             yield Gap(source, "", alone.reason, alone.detail, rows=rows, cost=cost, currency=currency or "")
 

@@ -6,7 +6,9 @@ and can afford a second scan. A CSV file with a bad row is read again row by row
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -307,12 +309,22 @@ def _batches(
 
 
 def _same(inputs: Sequence[Input]) -> list[Problem]:
-    """Find files delivered twice. Equal rows are kept wherever they are; equal files would count a bill twice."""
+    """Find files delivered twice. Equal rows are kept wherever they are; equal files would count a bill twice.
+
+    Packed and unpacked, or packed by two programs, a file is the same one.
+    """
+    sizes = Counter(one.unpacked or one.bytes for one in inputs)
     first: dict[tuple[str, str], Input] = {}
     problems = []
     for one in inputs:  # a month without commitments is the same in both exports of a pair, which count once
-        other = first.setdefault((one.sha256, one.layout.grain if one.layout.pair else ""), one)
+        sha256 = _unpacked_sha256(one.path) if one.unpacked and sizes[one.unpacked] > 1 else one.sha256
+        other = first.setdefault((sha256, one.layout.grain if one.layout.pair else ""), one)
         if other is not one and one.rows:
             what = f"holds the same bytes as {other.name}: its charges would count twice"
             problems.append(Problem(Position(one.name), "B019", what, "remove one of them"))
     return problems
+
+
+def _unpacked_sha256(path: Path) -> str:
+    with gzip.open(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

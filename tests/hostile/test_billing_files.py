@@ -166,6 +166,24 @@ def test_the_same_bytes_twice_are_refused(tmp_path):
     assert said.startswith("bill/b.csv B019 holds the same bytes as bill/a.csv")
 
 
+@pytest.mark.parametrize("other", ["a.csv.gz", "b/a.csv.gz"])
+def test_a_packed_copy_of_a_file_is_refused(other, tmp_path):
+    """As `gunzip -k` leaves one, or another program packs it; files that only have one size are two."""
+    text = to_csv(tmp_path / "bill" / "a.csv", rows({})).read_bytes()
+    packed = tmp_path / "bill" / other
+    packed.parent.mkdir(exist_ok=True)
+    for content in (text, text.replace(b"1.25", b"1.35")):
+        packed.write_bytes(gzip.compress(content))
+        if content == text:
+            [said] = refused("bill", tmp_path)
+            assert "B019 holds the same bytes as bill/" in said
+        else:
+            assert len(charges(take("bill", tmp_path))) == 2
+    (tmp_path / "bill" / "a.csv").unlink()
+    (tmp_path / "bill" / "c.csv.gz").write_bytes(gzip.compress(text.replace(b"1.25", b"1.35"), 1))
+    assert len(refused("bill", tmp_path)) == 1
+
+
 def test_a_header_without_rows_beside_other_files_is_fine(tmp_path):
     to_csv(tmp_path / "bill" / "a.csv", rows({}))
     (tmp_path / "bill" / "b.csv").write_text(HEADER + "\n")

@@ -310,6 +310,64 @@ def test_costs_that_may_be_before_discounts_are_told(lacking, reason, tmp_path):
     assert [gap.reason for gap in delivery.gaps if "NetUnblendedCost" in gap.detail] == [reason]
 
 
+PLAN_USAGE = {TYPE: "SavingsPlanCoveredUsage", COST: "0", "savingsPlan/SavingsPlanARN": PLAN}
+BOTH = {"savingsPlan/SavingsPlanEffectiveCost": "1", "savingsPlan/NetSavingsPlanEffectiveCost": "0.9"}
+
+
+def test_discounts_are_taken_off_once(tmp_path):
+    """Of what commitments cost as of what is billed: where discounts are rows of their own, both are before them."""
+    discount = {TYPE: "EdpDiscount", COST: "-0.1"}
+    to_csv(
+        tmp_path / "a.csv",
+        [
+            row | dict.fromkeys(BOTH, "") | own
+            for own in (BOTH, {})
+            for row in legacy(PLAN_USAGE | own if own else discount)
+        ],
+    )
+    assert sum(c["effective_cost"] for c in charges(take("a.csv", tmp_path, format="aws_cur"))) == Decimal("0.9")
+    net = {"lineItem/NetUnblendedCost": "0"}
+    to_csv(
+        tmp_path / "b.csv",
+        [
+            row | dict.fromkeys(BOTH, "") | net | own
+            for own in (BOTH, {})
+            for row in legacy(PLAN_USAGE | own if own else discount)
+        ],
+    )
+    assert sum(c["effective_cost"] for c in charges(take("b.csv", tmp_path, format="aws_cur"))) == Decimal("0.9")
+
+
+def test_the_contracted_price_is_that_of_what_is_billed(tmp_path):
+    """After discounts where the cost is; where only the price before them is known, there is none."""
+    net = {"lineItem/NetUnblendedCost": "0.0912"}
+    for own, price in (({}, "0.096"), (net | {"lineItem/NetUnblendedRate": "0.0912"}, "0.0912"), (net, None)):
+        to_csv(tmp_path / "a.csv", legacy(own))
+        wanted = frozenset({"ContractedUnitPrice"})
+        [charge] = charges(take("a.csv", tmp_path, format="aws_cur", columns=wanted))
+        assert charge["contracted_unit_price"] == (price and Decimal(price))
+
+
+@pytest.mark.parametrize(("lacking", "cost"), [(0, "0.9"), (1, "1")])
+def test_what_commitments_cost_before_discounts_is_told(lacking, cost, tmp_path):
+    """Beside costs after discounts their amortised cost must be after them too; either column alone is read."""
+    gone = [*BOTH][lacking]
+    rows = legacy(PLAN_USAGE | BOTH | {"lineItem/NetUnblendedCost": "0"}, {"lineItem/NetUnblendedCost": "0.09"} | BOTH)
+    to_csv(tmp_path / "a.csv", [{name: value for name, value in row.items() if name != gone} for row in rows])
+    delivery = take("a.csv", tmp_path, format="aws_cur")
+    assert charges(delivery)[0]["effective_cost"] == Decimal(cost)
+    told = [(gap.rows, gap.cost) for gap in delivery.gaps if "is taken before discounts" in gap.detail]
+    assert [one for one in told if one[0]] == ([(1, Decimal(1))] if lacking else [])
+
+
+def test_fees_that_may_be_of_reservations_make_a_run_incomplete(tmp_path):
+    """A report that tells what reservations cost and not their ARN: an upfront fee would count beside its usage."""
+    gone = "reservation/ReservationARN"
+    to_csv(tmp_path / "a.csv", [{k: v for k, v in row.items() if k != gone} for row in legacy({TYPE: "Fee"})])
+    found = take("a.csv", tmp_path, format="aws_cur").gaps
+    assert [gap.reason for gap in found if gone in gap.detail] == ["missing_column"]
+
+
 def test_a_column_twice_and_another_format_are_refused(tmp_path):
     to_csv(tmp_path / "a.csv", [legacy({})[0] | {"line_item_unblended_cost": "1"}])
     [said] = refused("a.csv", tmp_path, format="auto")
@@ -328,10 +386,13 @@ def test_a_column_twice_and_another_format_are_refused(tmp_path):
             "data/BILLING_PERIOD=2026-09/2026-10-01T08_00-a/cur.csv",
             "data/BILLING_PERIOD=2026-09/2026-10-02T08_00-b/cur.csv",
         ),
+        ("hourly/20260901-20261001/hourly-1.csv", "daily/20260901-20261001/daily-1.csv"),
+        ("a/data/BILLING_PERIOD=2026-09/a-00001.csv", "b/data/BILLING_PERIOD=2026-09/b-00001.csv"),
+        ("hourly/hourly/year=2026/month=9/hourly-00001.csv", "daily/daily/year=2026/month=9/daily-00001.csv"),
     ],
 )
 def test_two_deliveries_of_one_month_are_refused(first, second, tmp_path):
-    """AWS can keep each delivery beside the earlier ones: the months would count twice. Other months are no matter."""
+    """Kept beside each other, or of two reports of one account: the month would count twice. Other months don't matter."""
     to_csv(tmp_path / "bills" / first, legacy({}))
     to_csv(tmp_path / "bills" / second, legacy({}, {}))
     [said] = refused("bills", tmp_path, format="auto")

@@ -86,10 +86,24 @@ def test_another_month_or_account_of_one_export_is_not_taken_for_the_other(tmp_p
     }
     others = [august, REGULAR | {"BillingProfileId": "8600002"}, REGULAR | {"SubscriptionId": "other"}]
     bought = BOUGHT | {"BillingPeriodStartDate": "08/01/2026", "Date": "08/02/2026"}
-    path = bill(tmp_path, actual=[REGULAR, *others, bought], amortized=[REGULAR, COVERED])
+    path = bill(tmp_path, actual=[REGULAR, *others, bought, COVERED | {"Cost": "0"}], amortized=[REGULAR, COVERED])
     delivery = take(path, tmp_path, format="azure")
     assert totals(delivery) == (cost([REGULAR] * 4) + 365, cost([REGULAR] * 4 + [COVERED]))
-    assert gaps(delivery) == [("effective_cost_unknown", 1, 365), ("set_aside", 1, cost([REGULAR]))]
+    assert gaps(delivery) == [("effective_cost_unknown", 1, 365), ("set_aside", 2, cost([REGULAR]))]
+
+
+@pytest.mark.parametrize("elsewhere", [{"Date": "09/30/2026"}, {"SubscriptionId": "other"}])
+@pytest.mark.parametrize(
+    ("short", "reason"), [("amortized", "effective_cost_unknown"), ("actual", "billed_cost_unknown")]
+)
+def test_an_export_that_ends_earlier_or_tells_less_leaves_what_is_covered_unknown(short, reason, elsewhere, tmp_path):
+    """Usage that a commitment covers stands in both, so where one has none of it, its own cost is lacking too."""
+    told = {"actual": [REGULAR, COVERED | {"Cost": "0"}], "amortized": [REGULAR, COVERED]}
+    assert not [gap for gap in gaps(take(bill(tmp_path, **told), tmp_path, format="azure")) if "unknown" in gap[0]]
+    longer = "actual" if short == "amortized" else "amortized"
+    told[longer].append(told[longer][1] | elsewhere)
+    delivery = take(bill(tmp_path, **told), tmp_path, format="azure")
+    assert [gap[:2] for gap in gaps(delivery) if "unknown" in gap[0]] == [(reason, 1)]
 
 
 def test_a_currency_or_case_of_an_id_does_not_hide_a_twin(tmp_path):

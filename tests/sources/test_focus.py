@@ -199,6 +199,23 @@ def test_sources_with_several_currencies_keep_their_gaps_apart(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    "second", ["v12/data/BILLING_PERIOD=2026-09/b.csv", "v10/data/BILLING_PERIOD=2026-09/run2/a.csv"]
+)
+def test_two_of_awss_exports_of_one_month_are_refused(second, tmp_path):
+    """Such as FOCUS 1.0 and 1.2 beside each other; parts of one, other accounts and other months are no matter."""
+    to_csv(tmp_path / "bills/v10/data/BILLING_PERIOD=2026-09/a-1.csv", rows({}))
+    to_csv(tmp_path / "bills/v10/data/BILLING_PERIOD=2026-09/a-2.csv", rows({}, {}))
+    assert len(charges(take("bills", tmp_path))) == 3
+    to_csv(tmp_path / "bills" / second, rows({"SkuMeter": "m"}))
+    said = refused("bills", tmp_path)
+    assert said
+    assert all(" B194 is a bills/v1" in one and "its charges would count twice" in one for one in said)
+    for other in ({"BillingAccountId": "9"}, {"BillingPeriodStart": "2026-08-01T00:00:00Z"}):
+        to_csv(tmp_path / "bills" / second, rows({"SkuMeter": "m"} | other))
+        assert len(charges(take("bills", tmp_path))) == 4
+
+
 def test_the_bytes_depend_on_neither_threads_nor_anything_else(tmp_path):
     table = rows(
         *(

@@ -266,3 +266,12 @@ def test_the_real_rows_of_oracle_tie_by_category_account_and_currency(sample_dat
     assert [c["region_id"] for c in charges(oracles)] == [row["RegionName"] for row in rows]
     assert [c["resource_type"] for c in charges(oracles)] == [row["ResourceId"].split(".")[1] for row in rows]
     assert None not in tags(oracles)
+
+
+def test_a_row_without_a_cost_costs_nothing_only_where_it_is_a_share(tmp_path):
+    """Of a pluggable database its cluster has the cost; of anything else nobody knows it, so it is no 0 in silence."""
+    unknown = report(1, referenceNo="other", myCost="", attributedCost="7.77")
+    to_csv(tmp_path / "a.csv", [report(7), unknown])
+    delivery = take("a.csv", tmp_path, format="oci")
+    assert [(c["resource_type"], c["billed_cost"]) for c in charges(delivery)] == [("pluggabledatabase", 0)]
+    assert [(r["row"], r["column"], r["code"]) for r in rejects(delivery)] == [(2, "BilledCost", "B043")]

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from governor.model import Position, Problem, Refused
 from governor.sources.billing import aws_cur_costs as costs
 from governor.sources.billing.aws_cur_costs import fold_name, text
+from governor.sources.billing.aws_exports import find_export
 from governor.sources.billing.aws_services import CATEGORIES
 from governor.sources.billing.layout import Asked, Layout, raw
 from governor.sources.billing.tags import PREFIXED
@@ -59,8 +60,6 @@ _PRODUCT = {
     "region_id": ("region_code", "region"),
 }
 _COLUMN_OF_TAG = re.compile(r"resourceTags/(?:user:)?(.+)|resource_tags[_.](?:user_)?(.+)", re.IGNORECASE)
-# The folder of one delivery, where each is kept beside the earlier ones: that of an assembly, or of an execution.
-_DELIVERY = re.compile(r"(?:\d{8}-\d{8}|BILLING_PERIOD=\d{4}-\d{2})/([^/]+)/[^/]+$")
 
 
 def recognise(header: Sequence[str]) -> str:
@@ -92,7 +91,7 @@ def read_header(header: Sequence[str], asked: Asked) -> Layout:
         identities=costs.identities(place),
         unusable=costs.unusable(place),
         doubles=True,
-        grain=" ".join([version, *_DELIVERY.findall(asked.file)[:1]]),
+        grain=f"{version} {find_export(asked.file)}".strip(),
         notices=_notices(place, version),
     )
 
@@ -146,7 +145,7 @@ def _fields(place: Mapping[str, str], maps: Mapping[str, tuple[str, bool]], aske
     for ours, name in _USED.items():
         if column := place.get(fold_name(name)):
             fields[ours] = (f"CASE WHEN {kind} IN {costs.listed(costs.USED)} THEN {column} END",)
-    if rate := place.get("lineitemunblendedrate"):
+    if rate := place.get("lineitemnetunblendedrate" if net else "lineitemunblendedrate"):  # the price of what is billed
         fields["contracted_unit_price"] = (f"CASE WHEN {kind} IN {costs.listed(costs.PRICED)} THEN {rate} END",)
     fields |= {ours: found for ours, names in _PRODUCT.items() if (found := _of_product(names, place, maps))}
     fields["service_name"] = (*fields.get("service_name", ()), code)
@@ -245,7 +244,8 @@ def _notices(place: Mapping[str, str], version: str) -> tuple[tuple[str, str], .
     notices = []
     if "reservationreservationarn" not in place:
         detail = "there is no column reservation/ReservationARN: no fee is taken for one of a reservation"
-        notices.append(("assumption", detail))
+        # A report that tells what reservations cost has some, and their fees would count beside what they cover.
+        notices.append(("missing_column" if "reservationeffectivecost" in place else "assumption", detail))
     if "lineitemnetunblendedcost" not in place:
         detail = (
             "there is no column lineItem/NetUnblendedCost: what is billed lacks discounts without rows of their own"
@@ -254,7 +254,7 @@ def _notices(place: Mapping[str, str], version: str) -> tuple[tuple[str, str], .
             notices.append(("missing_column", detail))
         elif version != "legacy":
             notices.append(("assumption", detail))
-    if "savingsplannetsavingsplaneffectivecost" in place:
+    if {"lineitemnetunblendedcost", "savingsplanusedcommitment"} <= place.keys():
         detail = "what is unused of savings plans is taken before discounts: the report doesn't say it after them"
         notices.append(("assumption", detail))
     return tuple(notices)

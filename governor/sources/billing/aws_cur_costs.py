@@ -101,13 +101,22 @@ def split_row(place: Mapping[str, str]) -> str:
     return f"({parent} IS NOT NULL AND coalesce(TRY_CAST({cost} AS DOUBLE) = 0, {cost} IS NULL))"
 
 
+def _read(place: Mapping[str, str], names: tuple[str, str]) -> tuple[str, ...]:
+    """Name the columns of an amortised cost that count: after discounts only where what is billed is after them too.
+
+    Otherwise discounts are rows of their own, and would be taken off twice.
+    """
+    net, gross = names
+    return (net, gross) if net and "lineitemnetunblendedcost" in place else (gross,)
+
+
 def own(place: Mapping[str, str]) -> dict[str, Own]:
     """Name the columns of the report that decide what a row is and costs. Each amount is read only where it counts."""
     kind = place["lineitemlineitemtype"]
     columns = {"type": Own(f"CAST({kind} AS VARCHAR)"), "commitment": Own(_commitment(place))}
     for name in dict.fromkeys(name for columns_ in AMORTISED.values() for name in columns_):
         cases = [
-            f"WHEN '{type_}' THEN {text(place, *filter(None, columns_[name]))}"
+            f"WHEN '{type_}' THEN {text(place, *_read(place, columns_[name]))}"
             for type_, columns_ in AMORTISED.items()
             if name in columns_
         ]
@@ -197,18 +206,29 @@ def unusable(place: Mapping[str, str]) -> tuple[Unusable, ...]:
     """Name the rows without whose missing columns nobody knows what they cost."""
     kind, found = place["lineitemlineitemtype"], []
     for type_, columns in AMORTISED.items():
-        if lacking := [name for _, name in columns.values() if fold_name(name) not in place]:
+        read = {names[1]: _read(place, names) for names in columns.values()}
+        if lacking := [gross for gross, names in read.items() if not {*map(fold_name, names)} & place.keys()]:
             what = f"rows are {type_}, and there is no column {' and none '.join(lacking)}: their cost is unknown"
             found.append(Unusable(f"{kind} = '{type_}'", "B210", what, "export it too"))
     return tuple(found)
 
 
 def identities(place: Mapping[str, str]) -> tuple[Identity, ...]:
-    """Say what AWS promises of savings plans: a negation takes away what the usage that it covers would have cost."""
+    """Say what AWS promises: a plan's negations take away what the usage that it covers would have cost.
+
+    And where what is billed is after discounts, so is what commitments cost: else what they cost is too much, and told.
+    """
     amount = "{gross}" if "lineitemnetunblendedcost" in place else "{billed_cost}"
     where = f"{{type}} IN {listed(_OFFSET)}"
     name = "the negations of a savings plan offset the usage that it covers"
-    return (Identity(name, "{commitment}", amount, where, tolerance=_ROUNDING),)
+    found = [Identity(name, "{commitment}", amount, where, tolerance=_ROUNDING)]
+    for type_, columns in AMORTISED.items():
+        lacking = [net for net, _ in columns.values() if net and fold_name(net) not in place]
+        if lacking and "lineitemnetunblendedcost" in place:
+            name = f"there is no column {' and none '.join(lacking)}: what {type_} costs is taken before discounts"
+            cost = " + ".join(f"{{{name}}}" for name in columns)
+            found.append(Identity(name, "{commitment}", cost, f"{{type}} = '{type_}'"))
+    return tuple(found)
 
 
 def _cases(at: int) -> str:

@@ -14,6 +14,7 @@ from governor.tables import MONEY
 ACTUAL, AMORTIZED = "actual", "amortized"
 IDS = ("benefit", "reservation")  # of commitments; the first that a row has counts
 
+_COVERED = "commitment_discount_status = 'Used'"  # both exports have such usage, with other costs
 _ALONE = {
     ACTUAL: Alone(
         "effective_cost_unknown",
@@ -21,6 +22,7 @@ _ALONE = {
         "the same scope and month into this source too",
         "commitment_discount_id IS NOT NULL AND effective_cost = 0",
         "billed_cost",
+        each=_COVERED,
     ),
     AMORTIZED: Alone(
         "billed_cost_unknown",
@@ -28,6 +30,7 @@ _ALONE = {
         "the same scope and month into this source too",
         "commitment_discount_id IS NOT NULL AND billed_cost = 0",
         "effective_cost",
+        each=_COVERED,
     ),
 }
 

@@ -99,13 +99,15 @@ class Unusable:
 class Alone:
     """What is unknown where one export of a pair comes without the other: the gap's reason and detail.
 
-    `where` and `cost` say over our columns, in SQL, which charges it concerns and how much money.
+    `where` and `cost` say over our columns, in SQL, which charges it concerns and how much money: those of an account
+    and month that the other export doesn't tell, and of them `each` whose day and sub account it doesn't tell.
     """
 
     reason: str
     detail: str
     where: str
     cost: str
+    each: str = "FALSE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,7 @@ def _own(found: Callable[[Sequence[str]], tuple[str, ...]]) -> dict[str, Own]:
     return {
         "myCost": Own(column("cost/myCost"), MONEY),
         "attributedCost": Own(column("cost/attributedCost"), MONEY),
+        "resource": Own(column("product/resourceId")),
         "correction": Own(column("lineItem/isCorrection")),
         "corrected": Own(column(*_OWN["backreferencenumber"])),
     }
@@ -156,8 +157,10 @@ def _own(found: Callable[[Sequence[str]], tuple[str, ...]]) -> dict[str, Own]:
 
 def _derived() -> dict[str, str]:
     month = "date_trunc('month', {charge_period_start})"
-    # A pluggable database's row tells its share of what stands in its cluster's row, and costs nothing itself.
-    cost = f"coalesce({{myCost}}, CASE WHEN {{attributedCost}} IS NOT NULL THEN CAST(0 AS {MONEY}) END)"
+    # A pluggable database's row tells its share of what stands in its cluster's row, and costs nothing itself. What any
+    # other row without a cost costs isn't known.
+    share = "{attributedCost} IS NOT NULL AND contains(lower({resource}), '.pluggabledatabase.')"
+    cost = f"coalesce({{myCost}}, CASE WHEN {share} THEN CAST(0 AS {MONEY}) END)"
     corrects = "lower({correction}) IN ('true', 'y', 'yes', '1') OR {corrected} IS NOT NULL"
     return {
         "billing_period_start": month,
