@@ -94,15 +94,7 @@ def ingest(  # noqa: PLR0913 - what is asked of a bill, each part by name
             parts = [Part(s, v, r, tags, basis) for s, (v, r) in zip(segments, surveyed, strict=True)]
             parts = list_leading(engine, parts, scratch)
             told("write", 0, 1)
-            try:
-                write_charges(engine, parts, tables[0])
-                write_rejects(engine, parts, source.name, tables[2])
-                counts = reconcile(engine, parts, tables[0], tables[2])
-                refuse_twice_told(engine, parts, tables[0])
-                refuse_untold(engine, parts, tables[0])
-                refuse_overlaps(engine, parts, tables[0])
-            except duckdb.Error as error:
-                raise Refused(*blame(engine, segments, error)) from error
+            counts = _write(engine, parts, source, tables[0], tables[2])
             unread = count_unread(engine, parts)
             gaps = find_gaps(engine, parts, source.name, tables[0], tables[2], unread)
             told("write", 1, 1)
@@ -123,6 +115,22 @@ def ingest(  # noqa: PLR0913 - what is asked of a bill, each part by name
         gaps=gaps,
         manifests=tuple(_manifests(found)),
     )
+
+
+def _write(
+    engine: Engine, parts: Sequence[Part], source: BillingSource, charges: Path, rejects: Path
+) -> Mapping[int, Counts]:
+    """Write the rows and check that none got lost or counts twice. Raises Refused, naming the files."""
+    try:
+        write_charges(engine, parts, charges)
+        write_rejects(engine, parts, source.name, rejects)
+        counts = reconcile(engine, parts, charges, rejects)
+        refuse_twice_told(engine, parts, charges)
+        refuse_untold(engine, parts, charges)
+        refuse_overlaps(engine, parts, charges)
+    except duckdb.Error as error:
+        raise Refused(*blame(engine, [part.segment for part in parts], error)) from error
+    return counts
 
 
 def _kept(names: Collection[str]) -> list[Column]:
