@@ -362,8 +362,8 @@ class InputFile:
 class Delivery:
     """What one billing source delivered, normalised. The tables are Parquet files that follow `tables.py`.
 
-    `missing` are the columns of the contract that no file held: a requirement that names one is `unknown`. `manifests`
-    are those that decided which files were read.
+    `missing` are the columns of the contract that no file held, `unread` those of which some charge has a value that
+    can't be kept: a requirement that names one is `unknown`. `manifests` are those that decided which files were read.
     """
 
     source: str
@@ -376,3 +376,4 @@ class Delivery:
     missing: frozenset[str]
     gaps: tuple[Gap, ...]
     manifests: tuple[InputFile, ...] = ()
+    unread: frozenset[str] = frozenset()

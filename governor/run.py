@@ -145,6 +145,7 @@ def ingest_all(prepared: Prepared, folder: Path, options: Options) -> tuple[list
                 threads=options.threads,
                 memory_mb=options.memory_mb,
                 columns=prepared.plan.columns,
+                may_fail=prepared.plan.columns - prepared.plan.deciding,
                 basis=prepared.plan.basis,
             )
             deliveries.append(delivery)
@@ -177,15 +178,15 @@ def judge(
     in_force = _in_force(engine, registers)
     allocate(engine, plan_, days=days, missing=missing, keys=prepared.keys, in_force=in_force)
     options.progress("evaluating the policies", 0, 0)
-    context = Context(options.as_of, missing, prepared.keys, columns, earlier or {})
+    unread = {d.source: d.unread for d in deliveries}
+    context = Context(options.as_of, missing, prepared.keys, columns, earlier or {}, unread)
     gaps = [*unread_gaps(plan_, missing), *evaluate(engine, plan_, context)]
     options.progress("scoring", 0, 0)
     outputs.load_rejects(engine, deliveries)
     options.progress("tying out the invoices", 0, 0)
     terms = {source.name: source.tie_out for source in prepared.config.billing}
     reconcile(engine, prepared.invoices, terms, deliveries, NOTICES)
-    reads = frozenset[str]().union(*(a.reads for a in plan_.allocation))
-    blind = sorted(source for source, columns_ in missing.items() if reads & columns_)
+    blind = sorted(source for source, columns_ in missing.items() if plan_.deciding & columns_)
     rates = _rates(engine, registers, prepared.config.reporting_currency)
     gaps += _no_rate(engine, registers, rates, prepared.config.reporting_currency)
     score(engine, plan_.basis, blind=blind, rates=rates, reporting_currency=prepared.config.reporting_currency)

@@ -141,7 +141,8 @@ def read_profile(bill: str, cache: Path, progress: Progress) -> Profile:
 
 def _profile(engine: Engine) -> Profile:
     currency = engine.rows(
-        "SELECT billing_currency FROM charges GROUP BY 1 ORDER BY sum(abs(effective_cost)) DESC, 1 LIMIT 1"
+        "SELECT billing_currency FROM charges WHERE regexp_full_match(billing_currency, '[A-Z]{3}')"  # no tokens
+        " GROUP BY 1 ORDER BY sum(abs(effective_cost)) DESC, 1 LIMIT 1"
     )
     accounts = engine.rows("""
         SELECT sub_account_id, coalesce(min(sub_account_name), ''), coalesce(min(service_provider_name), '')

@@ -154,6 +154,17 @@ def test_a_starter_project_runs_and_explains_itself(tmp_path: Path) -> None:
     assert "nothing was written" in again.stderr
 
 
+def test_a_bill_in_tokens_becomes_a_project_that_runs(tmp_path: Path) -> None:
+    """What isn't a currency is no reporting currency, even where it has the most cost."""
+    for name, costs in (("tokens", {"Snowpeak: Credits": "9"}), ("both", {"Snowpeak: Credits": "9", "EUR": "1"})):
+        rows = [charge(cost, BillingCurrency=currency) for currency, cost in costs.items()]
+        bill = write_csv(tmp_path / f"{name}.csv", rows)
+        assert governor("init", tmp_path / name, "--bill", bill).returncode == 0
+        config = tmp_path / name / "governor.yaml"
+        assert f"reporting_currency: {'EUR' if 'EUR' in costs else 'USD'}" in config.read_text()
+        assert governor("run", "-c", config).returncode in {1, 3}
+
+
 def test_the_same_bill_again_changes_nothing(tmp_path: Path) -> None:
     """A second run of the same input has the same content; the ledger says that nothing changed."""
     config = project(tmp_path)

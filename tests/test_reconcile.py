@@ -26,6 +26,24 @@ from tests.project import BY_TAG, TAGS, charge, judged, run_project, write_csv, 
 ALL = "invoices: [{name: inv, path: invoices.csv}]"
 COMMITMENT = {"CommitmentDiscountId": "ri-1", "CommitmentDiscountStatus": "Used"}
 
+QUANTITY = """
+kind: RulePolicy
+id: quantities
+title: Usage says how much
+severity: low
+table: charges
+rules:
+  - id: consumed
+    title: Usage says how much
+    where: charge_category = 'Usage'
+    assert: consumed_quantity IS NOT NULL
+    remedy: ask for it
+tests:
+  - {rule: consumed, charge: {ConsumedQuantity: 1}, expect: pass}
+  - {rule: consumed, charge: {ConsumedQuantity: null}, expect: fail}
+  - {rule: consumed, charge: {}, unread: [ConsumedQuantity], expect: unknown}
+"""
+
 
 def reconciled(folder: Path, bill: Sequence[Mapping[str, str]], *invoices: Mapping[str, Any], **parts: Any) -> Run:
     """Run a bill with invoices, as a user does."""
@@ -175,6 +193,14 @@ def test_a_rejected_row_makes_it_unknown(tmp_path: Path) -> None:
     assert (found["status"], found["residual"], found["detail"]) == ("unknown", 0, "1 rejected row of bill")
     september = {"BillingPeriodStart": "2026-09-01T00:00:00Z", "BillingPeriodEnd": "2026-10-01T00:00:00Z"}
     assert row(reconciled(tmp_path / "b", [charge("100"), charge("x", **september)], {}))["status"] == "tied"
+
+
+def test_a_quantity_that_nobody_can_read_unties_no_invoice(tmp_path: Path) -> None:
+    """Its charge is there, with all that was billed; what it lacks decides nothing about money."""
+    bill = [charge("100", ConsumedQuantity="1234567890123456", ConsumedUnit="byte-seconds")]
+    run = reconciled(tmp_path, bill, {}, policies=(TAGS, BY_TAG, QUANTITY))
+    assert [gap["reason"] for gap in run.rows("gaps")] == ["unreadable_value"]
+    assert row(run)["status"] == "tied"
 
 
 def test_a_refused_source_leaves_its_invoices_unknown(tmp_path: Path) -> None:

@@ -88,9 +88,9 @@ def _show(collected: Collected) -> None:
             scope = f"{total['billing_period']} {total['currency']}"
             click.echo(printable(f"  {scope}: {_count(total['rows'], 'charge')}, {amounts}"))
         for gap in source["gaps"]:
-            click.echo(
-                printable(f"  gap {gap['scope']} {gap['reason']}: {gap['detail']} ({_count(gap['rows'], 'row')})")
-            )
+            where = " ".join(filter(None, (gap["scope"], gap["reason"])))
+            rows = f" ({_count(gap['rows'], 'row')})" if gap["rows"] else ""
+            click.echo(printable(f"  gap {where}: {gap['detail']}{rows}"))
         for file in source["written"]:
             click.echo(printable(f"  file {collected.folder / file['path']} ({_count(file['rows'], 'row')})"))
 

@@ -43,7 +43,8 @@ def command(
     """Write a report of a committed run: summary, compliance, chargeback or reconciliation.
 
     The figures are read from the ledger, never computed again. `focus` writes the run's charges with who pays for each
-    as FOCUS 1.4 Cost and Usage, pools split among their targets, into a folder of its own that is replaced whole.
+    as FOCUS 1.4 Cost and Usage, pools split among their targets, into a folder of its own that is replaced whole. Its
+    exit code is 3 where the run, or what was written of it, is incomplete.
     """
     from governor.reports import REPORTS, console, csv, html, json, reconciliation
 
@@ -90,6 +91,10 @@ def _focus(config: Config, run: Run, folder: Path, *, csv: bool, quiet: bool) ->
         click.echo(printable(str(problem)), err=True)
     for source, notice in collected.notices:
         click.echo(printable(f"notice {source} {notice}"), err=True)
+    if run.incomplete:
+        click.echo(
+            f"notice run {run.number} is incomplete, and so is what was written: report summary has its gaps", err=True
+        )
     if not quiet:
         for source in collected.content["sources"]:
             for file in source["written"]:

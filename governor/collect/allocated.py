@@ -103,18 +103,19 @@ def collect_allocated(
             notices += [(source, notice) for notice in noticed]
         if not sources:
             raise Refused(*problems)
+        incomplete = bool(problems) or run.incomplete
         content = {
             "schema": SCHEMA,
             "governor": __version__,
             "organization": run.manifest["parameters"]["organization"],
             "form": "focus-allocated",
             "run": {"number": run.number, "content": run.content},
-            "complete": not problems and not run.incomplete,
+            "complete": not incomplete,
             "sources": sources,
             "refused": [summary.problem(problem) for problem in problems],
         }
         (new / MARKER).write_bytes(canonical(content))
-    return Collected(folder, content, tuple(notices), (), tuple(problems), bool(problems))
+    return Collected(folder, content, tuple(notices), (), tuple(problems), incomplete)
 
 
 def _write(run: Run, source: str, place: Path, *, csv: bool, memory_mb: int) -> tuple[dict[str, Any], Sequence[Notice]]:

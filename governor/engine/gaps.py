@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from governor.engine.charges import Part
 from governor.engine.duckdb import Engine, literal
 from governor.engine.pairs import find_pair_gaps
 from governor.model import Gap
-from governor.tables import MONEY
+from governor.tables import MONEY, Column
 
 _SHOWN = 5  # files named in a gap's detail
 _PARTITION = re.compile(r"(?:^|/)billing_period=(\d{4}-\d{2})(?:-\d{2})?/", re.IGNORECASE)
 
 
-def find_gaps(engine: Engine, parts: Sequence[Part], source: str, charges: Path, rejects: Path) -> tuple[Gap, ...]:
-    """List the gaps of a delivery, sorted."""
+def find_gaps(
+    engine: Engine, parts: Sequence[Part], source: str, charges: Path, rejects: Path, unread: Mapping[Column, int]
+) -> tuple[Gap, ...]:
+    """List the gaps of a delivery, sorted; `unread` are its rows with values that can't be kept."""
     gaps = [*_rejected(engine, source, rejects), *_untagged(engine, parts, source, charges)]
     if parts and parts[0].tags.unreadable:
         gaps += _unreadable(engine, parts, source, charges)
@@ -26,7 +29,8 @@ def find_gaps(engine: Engine, parts: Sequence[Part], source: str, charges: Path,
     if rounded := sum(part.survey.rounded + sum(read.rounded for read in part.reread.values()) for part in parts):
         detail = "amounts delivered as floating point need more than 24 fractional digits: rounded half to even"
         gaps.append(Gap(source, "", "rounded_double", detail, rows=rounded))
-    gaps += _spared(engine, parts, source)
+    detail = "can't be read, or needs more than 14 digits before the decimal point: left empty, the charges are kept"
+    gaps += [Gap(source, c.note, "unreadable_value", detail, rows=count) for c, count in unread.items()]
     gaps += _split_twice(engine, parts, source, charges)
     gaps += _misplaced(engine, parts, source, charges)
     gaps += _aside(engine, parts, source)
@@ -101,16 +105,15 @@ def _conflicts(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:
     return _charged(engine, source, "Tags", "duplicate_tag_keys", detail, rows, "TRUE", "cost")
 
 
-def _spared(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:
-    """Say which columns lack a value that was delivered and can't be kept, though their charges are."""
-    rows: dict[str, int] = {}
+def count_unread(engine: Engine, parts: Sequence[Part]) -> dict[Column, int]:
+    """Count by column the charges that lack a value of it that was delivered and can't be kept."""
+    rows: Counter[Column] = Counter()
     for part in parts:
         for field in part.segment.fields:
             if field.spared and field.column.name in part.reread and part.reread[field.column.name].failed:
                 query = f"SELECT count(*) FROM {part.source} WHERE {part.good} AND {part.failed(field)}"
-                rows[field.column.note] = rows.get(field.column.note, 0) + engine.rows(query)[0][0]
-    detail = "can't be read, or needs more than 14 digits before the decimal point: left empty, the charges are kept"
-    return [Gap(source, name, "unreadable_value", detail, rows=count) for name, count in rows.items() if count]
+                rows[field.column] += engine.rows(query)[0][0]
+    return {column: count for column, count in rows.items() if count}
 
 
 def _aside(engine: Engine, parts: Sequence[Part], source: str) -> list[Gap]:

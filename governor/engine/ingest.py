@@ -26,7 +26,7 @@ from governor.config import BillingSource
 from governor.engine.charges import Counts, Part, reconcile, refuse_twice_told, write_charges, write_rejects
 from governor.engine.columns import Unreadable, as_printed, read_column, read_own
 from governor.engine.duckdb import MEMORY_MB, Engine, literal, open_engine
-from governor.engine.gaps import find_gaps
+from governor.engine.gaps import count_unread, find_gaps
 from governor.engine.pairs import list_leading, refuse_untold, tell_exports
 from governor.engine.segments import Reread, Segment, Survey, blame, look_up, spare, spared, survey
 from governor.engine.snapshots import refuse_overlaps, refuse_runs
@@ -45,12 +45,13 @@ EVERY = frozenset({"*"})  # all columns that the files have
 _SHOWN = 5  # files named in a message
 
 
-def ingest(
+def ingest(  # noqa: PLR0913 - what is asked of a bill, each part by name
     source: BillingSource,
     root: Path,
     out: Path,
     *,
     columns: frozenset[str] = frozenset(),
+    may_fail: frozenset[str] = frozenset(),
     basis: str = "effective_cost",
     threads: int = 0,
     memory_mb: int = MEMORY_MB,
@@ -59,8 +60,9 @@ def ingest(
     """Read one billing source into `out`, an empty folder, and say what it held.
 
     `columns` are the columns beyond the core that policies name: FOCUS or snake_case spelling, `x_*` included. EVERY
-    keeps all FOCUS columns that some file has, and the provider's own (`x_*`, `oci_*`). `basis` is the cost that
-    policies allocate: what gaps and rejects are measured by.
+    keeps all FOCUS columns that some file has, and the provider's own (`x_*`, `oci_*`). A value that can't be read
+    rejects its row; in a column beside the core that `may_fail`, or with EVERY, it is left empty, and a gap says so.
+    `basis` is the cost that policies allocate: what gaps and rejects are measured by.
     Raises Refused with every problem found, when any file can't be used. Charges are written by a single thread, in the
     order of the files: so the bytes don't depend on `threads`, which speed up what comes before.
     """
@@ -82,8 +84,7 @@ def ingest(
             _require_columns(inputs, defaults)
             kept = _kept(_held(inputs, defaults)) if every else _kept(wanted & known | extra)
             segments = _segments(inputs, kept, defaults, source)
-            if every:  # nobody judges by the columns that are kept beside the core
-                segments = tuple(map(spared, segments))
+            segments = tuple(spared(one, EVERY if every else may_fail) for one in segments)
             surveyed = _survey(engine, segments, source, scratch, told)
             segments = tuple(spare(s, v) for s, (v, _) in zip(segments, surveyed, strict=True))
             raw_tags = list_tags(engine, segments, scratch)
@@ -93,8 +94,9 @@ def ingest(
             parts = [Part(s, v, r, tags, basis) for s, (v, r) in zip(segments, surveyed, strict=True)]
             parts = list_leading(engine, parts, scratch)
             told("write", 0, 1)
-            counts = _write(engine, parts, source, tables)
-            gaps = find_gaps(engine, parts, source.name, tables[0], tables[2])
+            counts = _write(engine, parts, source, tables[0], tables[2])
+            unread = count_unread(engine, parts)
+            gaps = find_gaps(engine, parts, source.name, tables[0], tables[2], unread)
             told("write", 1, 1)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -109,14 +111,16 @@ def ingest(
         tag_sets=tables[1],
         rejects=tables[2],
         missing=_missing(inputs, extra, defaults),
+        unread=frozenset(column.name for column in unread),
         gaps=gaps,
         manifests=tuple(_manifests(found)),
     )
 
 
-def _write(engine: Engine, parts: Sequence[Part], source: BillingSource, tables: Sequence[Path]) -> dict[int, Counts]:
-    """Write charges and rejects, and say what became of each file's rows, all tied and nothing of it told twice."""
-    charges, _, rejects = tables
+def _write(
+    engine: Engine, parts: Sequence[Part], source: BillingSource, charges: Path, rejects: Path
+) -> Mapping[int, Counts]:
+    """Write the rows and check that none got lost or counts twice. Raises Refused, naming the files."""
     try:
         write_charges(engine, parts, charges)
         write_rejects(engine, parts, source.name, rejects)

@@ -5,7 +5,7 @@ A segment is a run of files, in order, that one query can read: the same columns
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -141,9 +141,11 @@ def spare(segment: Segment, surveyed: Survey) -> Segment:
     return replace(segment, fields=tuple(fields))
 
 
-def spared(segment: Segment) -> Segment:
-    """Let no column beside the core reject a row."""
-    return replace(segment, fields=tuple(replace(f, spared=f.kept and not f.column.core) for f in segment.fields))
+def spared(segment: Segment, names: Collection[str]) -> Segment:
+    """Let no column of these names that is beside the core reject a row; `*` names them all."""
+    spare = (f.kept and not f.column.core and ("*" in names or f.column.name in names) for f in segment.fields)
+    fields = (replace(f, spared=one) for f, one in zip(segment.fields, spare, strict=True))
+    return replace(segment, fields=tuple(fields))
 
 
 def _checks(segment: Segment) -> dict[str, str]:

@@ -30,7 +30,7 @@ def evaluate(engine: Engine, plan: Plan, context: Context) -> list[Gap]:
     """
     _account_facts(engine, plan, context)
     compilers = {view: Compiler(row="f", judged_on=day_literal(context.as_of)) for view in VIEWS}
-    judged = [judge(check, compilers, context.missing) for check in plan.checks]
+    judged = [judge(check, compilers, context) for check in plan.checks]
     _judge_facts(engine, judged, plan, compilers, context)
     _compliance(engine, judged)
     _checks_table(engine, judged)

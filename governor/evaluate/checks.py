@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from governor.engine.duckdb import identifier, literal
@@ -26,7 +26,8 @@ NOTHING = "NULL::VARCHAR"
 class Context:
     """What evaluation needs beside the facts.
 
-    `missing` are, per source, the charge columns it did not deliver; `keys` the key column of each register and
+    `missing` are, per source, the charge columns it did not deliver, and `unread` those of which it delivered a value
+    that nobody could read; `keys` the key column of each register and
     `registers` its columns; `first_seen` the day each fingerprint was first found by an earlier run.
     """
 
@@ -35,6 +36,7 @@ class Context:
     keys: Mapping[str, str]
     registers: Mapping[str, Mapping[str, str]]
     first_seen: Mapping[str, date]
+    unread: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,8 @@ class _Outcome:
     message: str
 
 
-def judge(check: Check, compilers: Mapping[str, Compiler], missing: Mapping[str, Collection[str]]) -> Judged:
-    """Compile a check. `missing` are, per source, the columns it did not deliver: what reads them is unknown."""
+def judge(check: Check, compilers: Mapping[str, Compiler], context: Context) -> Judged:
+    """Compile a check. What reads a column that a source did not deliver, or that nobody could read, is unknown."""
     view = "account_facts" if check.account is not None else "facts"
     compiler = compilers[view]
     if check.tag is not None:
@@ -79,12 +81,13 @@ def judge(check: Check, compilers: Mapping[str, Compiler], missing: Mapping[str,
     else:
         outcome = _rule(check, compiler)
     applies = f"COALESCE({compiler.sql(check.where)}, FALSE)" if check.where else "TRUE"
-    where_unread, unread = "FALSE", _unread(False, _blind(check, missing))
+    where_unread, unread = "FALSE", _unread(False, _blind(check, context))
     if view == "facts":
-        where_unread = _unread(check.where is not None and bool(check.where.tags), _blind(check, missing, where=True))
+        where_unread = _unread(check.where is not None and bool(check.where.tags), _blind(check, context, where=True))
         reads_tags = check.tag is not None or (check.assertion is not None and bool(check.assertion.tags))
-        unread = _unread(reads_tags, _blind(check, missing))
-    nothing = _unread(False, sorted(source for source, columns in missing.items() if check.optional & set(columns)))
+        unread = _unread(reads_tags, _blind(check, context))
+    absent = (source for source, columns in context.missing.items() if check.optional & set(columns))
+    nothing = _unread(False, sorted(absent))
     verdict = (
         f"CASE WHEN {nothing} THEN 'not_applicable' WHEN {where_unread} THEN 'unknown'"
         f" WHEN NOT {applies} THEN 'not_applicable' WHEN {unread} THEN 'unknown' {outcome.branches} END"
@@ -94,12 +97,13 @@ def judge(check: Check, compilers: Mapping[str, Compiler], missing: Mapping[str,
     return Judged(check, view, verdict, outcome.observed, outcome.observed_from, message)
 
 
-def _blind(check: Check, missing: Mapping[str, Collection[str]], *, where: bool = False) -> list[str]:
-    """Name the sources that lack a column which the check (or only its `where`) reads."""
-    reads = check.reads
+def _blind(check: Check, context: Context, *, where: bool = False) -> list[str]:
+    """Name the sources that lack a column which the check (or only its `where`) reads, or values of it."""
+    reads = check.reads | check.optional
     if where:
-        reads = condition_reads(check.where) - check.optional if check.where else frozenset()
-    return sorted(source for source, columns in missing.items() if reads & set(columns))
+        reads = condition_reads(check.where) if check.where else frozenset()
+    blind = {source for source, columns in context.missing.items() if (reads - check.optional) & set(columns)}
+    return sorted(blind | {source for source, columns in context.unread.items() if reads & set(columns)})
 
 
 def _unread(tags: bool, sources: Collection[str]) -> str:

@@ -135,6 +135,11 @@ class Plan:
         read = frozenset[str]().union(*(c.columns for c in self.flags.values()))
         return read - CORE - {"source"}
 
+    @property
+    def deciding(self) -> frozenset[str]:
+        """The charge columns that decide who pays: a charge with a value there that can't be read can't be used."""
+        return frozenset[str]().union(*(a.reads for a in self.allocation))
+
 
 def condition_reads(condition: Condition) -> frozenset[str]:
     """Name the charge columns a condition depends on, those behind tags and accounts included."""

@@ -20,7 +20,7 @@ from governor.reconcile.tie_out import Part, Sight, tie_out
 from governor.sources.invoices import Invoices
 
 # Gaps about who pays, or about what accrues: they hide no billed amount.
-NOT_BILLED = ("unreadable_tags", "duplicate_tag_keys", "effective_cost_unknown")
+NOT_BILLED = ("unreadable_tags", "unreadable_value", "duplicate_tag_keys", "effective_cost_unknown")
 
 _ARROW = {
     tables.TEXT: pa.string(),

@@ -259,6 +259,15 @@ def test_damaged_rows_of_the_ledger_are_refused(tmp_path: Path) -> None:
         collect_allocated(open_run(run_.ledger), tmp_path / "focus")
 
 
+def test_an_incomplete_run_is_never_exported_as_whole(tmp_path: Path) -> None:
+    """A rejected row's money is in no file: the exit code, the message and collected.json say that something lacks."""
+    committed(tmp_path, charge("3", **A), charge("4", ChargePeriodStart="someday"))
+    done = governor("report", "focus", "-c", tmp_path)
+    assert done.returncode == 3
+    assert "run 1 is incomplete" in done.stderr
+    assert not json.loads((tmp_path / "out/focus-allocated/collected.json").read_text())["complete"]
+
+
 def test_the_command_writes_a_run(tmp_path: Path) -> None:
     """`report focus`: the files on stdout, CSV where asked; a run number; what can't be is said with what can."""
     run_ = committed(tmp_path, charge("3", **A), charge("4", ServiceName="Net"))

@@ -54,7 +54,7 @@ def test_every_column_of_the_bill_is_kept(tmp_path: Path) -> None:
 def test_a_column_beside_the_core_loses_no_charge(tmp_path: Path) -> None:
     """A quantity that is none, and one too large to keep: the charges and their cost stand, the gap says what is empty.
 
-    Quantities whose sum is beyond all money are no reason to refuse a bill; a run that reads one is as strict as ever.
+    Quantities whose sum is beyond all money are no reason to refuse a bill; a run that decides by one who pays is as strict as ever.
     """
     huge = {"ConsumedQuantity": "99999999999999"}
     bill = rows(huge, huge, {"ConsumedQuantity": "1234567890123456"}, {"ConsumedQuantity": "many"})

@@ -117,6 +117,27 @@ def test_a_bill_without_prices_is_not_judged_by_them_and_no_gap_is_told(tmp_path
     assert rows == {"fail": 1, "not_applicable": 1}
 
 
+def test_a_quantity_that_cant_be_kept_loses_no_charge_and_passes_nothing(tmp_path: Path) -> None:
+    """Byte-seconds have more than 14 digits. A clause that decides who pays by such a column still rejects the row."""
+    [row] = clean(tmp_path, 1)
+    bill = write_csv(tmp_path / "big.csv", [row, row | {"ConsumedQuantity": "1234567890123456"}])
+    run = judged_by_the_pack(tmp_path / "project", {"bill": bill})
+    [total] = run.rows("totals")
+    assert (total["rows"], total["rejected"], total["effective_cost"]) == (2, 0, 2 * Decimal(row["EffectiveCost"]))
+    assert [(gap["reason"], gap["scope"], gap["rows"]) for gap in run.rows("gaps")] == [
+        ("unreadable_value", "ConsumedQuantity", 1)
+    ]
+    assert fired(run) == {}
+    asked = {"focus-quantities/consumed-quantity", "focus-quantities/consumed-unit"}
+    assert asked == set(fired(run, "unknown")["bill"])
+    assert not asked & {v["requirement"] for v in run.rows("verdicts") if v["verdict"] == "pass"}
+    by_quantity = BY_TAG.replace("to: tag.cost_center", "to: tag.cost_center, where: consumed_quantity > 1")
+    assert by_quantity != BY_TAG
+    config = write_project(tmp_path / "by-quantity", bill, policies=(by_quantity,))
+    [total] = run_project(config).run.rows("totals")
+    assert (total["rows"], total["rejected"]) == (1, 1)
+
+
 # --- one defect at a time ---------------------------------------------------------------------------------------------
 
 

@@ -113,6 +113,22 @@ def test_what_belongs_to_an_earlier_month_is_a_correction(tmp_path):
     assert {c["x_cost_category_line_of_business"] for c in charges(delivery)} == {"Retail"}
 
 
+def test_what_was_bought_at_a_price_has_a_quantity(tmp_path):
+    """FOCUS wants one of purchases too; a fee without a price, a negation and an unused part have none."""
+    amount = {"lineItem/UsageAmount": "744", "pricing/RateCode": "A.B.C", "pricing/unit": "Hrs"}
+    unused = {"reservation/UnusedRecurringFee": "1", "reservation/UnusedAmortizedUpfrontFeeForBillingPeriod": "0"}
+    changes = [
+        amount | {"lineItem/LineItemType": "RIFee"} | unused,
+        amount | {"lineItem/LineItemType": "Fee"},
+        amount | {"lineItem/LineItemType": "Fee", "pricing/RateCode": ""},
+        amount | {"lineItem/LineItemType": "SavingsPlanNegation"},
+    ]
+    to_csv(tmp_path / "a.csv", legacy(*changes))
+    delivery = take("a.csv", tmp_path, format="aws_cur", columns=frozenset({"PricingQuantity", "ConsumedQuantity"}))
+    found = [(c["row"], c["pricing_quantity"], c["consumed_quantity"]) for c in charges(delivery)]
+    assert sorted(found, key=str) == [(1, 744, None), (1, None, None), (2, 744, None), (3, None, None), (4, None, None)]
+
+
 def test_what_is_billed_is_the_sum_of_the_unblended_costs(tmp_path):
     """Whatever a row is: charges and rejected rows together ask what the report asks."""
     delivery = take(CASES / "legacy.csv", tmp_path, format="aws_cur")

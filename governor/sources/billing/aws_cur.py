@@ -48,7 +48,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "capacity_reservation_id": ("capacityReservation/CapacityReservationArn",),
     "capacity_reservation_status": ("capacityReservation/CapacityReservationStatus",),
 }
-_USED = {  # said of usage only: a negation repeats them, and a fee has none
+_USED = {  # said of usage only: a negation repeats them
     "consumed_quantity": "lineItem/UsageAmount",
     "consumed_unit": "pricing/unit",
     "pricing_quantity": "lineItem/UsageAmount",
@@ -144,7 +144,10 @@ def _fields(place: Mapping[str, str], maps: Mapping[str, tuple[str, bool]], aske
         fields["billed_cost"] = (cost,)
     for ours, name in _USED.items():
         if column := place.get(fold_name(name)):
-            fields[ours] = (f"CASE WHEN {kind} IN {costs.listed(costs.USED)} THEN {column} END",)
+            kinds = f"{kind} IN {costs.listed(costs.USED)}"
+            if ours == "pricing_quantity" and (price := place.get("pricingratecode")):  # what was bought at a price
+                kinds += f" OR ({kind} IN {costs.listed(costs.BOUGHT)} AND {price} <> '')"
+            fields[ours] = (f"CASE WHEN {kinds} THEN {column} END",)
     if rate := place.get("lineitemnetunblendedrate" if net else "lineitemunblendedrate"):  # the price of what is billed
         fields["contracted_unit_price"] = (f"CASE WHEN {kind} IN {costs.listed(costs.PRICED)} THEN {rate} END",)
     fields |= {ours: found for ours, names in _PRODUCT.items() if (found := _of_product(names, place, maps))}

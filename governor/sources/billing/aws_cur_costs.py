@@ -37,6 +37,7 @@ TYPES: Mapping[str, tuple[str, str, str]] = {
 }
 PRICED = ("Usage", "SavingsPlanCoveredUsage")  # what its own rate is asked for; a reservation's usage has a rate of 0
 USED = ("Usage", "DiscountedUsage", "SavingsPlanCoveredUsage")  # what has a quantity and a list price
+BOUGHT = ("Fee", "RIFee", "SavingsPlanRecurringFee", "SavingsPlanUpfrontFee")
 
 _COVERED = ("DiscountedUsage", "SavingsPlanCoveredUsage")
 _OFFSET = ("SavingsPlanCoveredUsage", "SavingsPlanNegation")  # together nothing is billed for them
