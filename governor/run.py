@@ -22,6 +22,7 @@ from governor.config import Config
 from governor.engine import cells, outputs
 from governor.engine.delivery import take_delivery
 from governor.engine.duckdb import MEMORY_MB, Engine, open_engine, versions
+from governor.engine.gaps import find_overlaps
 from governor.engine.ingest import refuse_shared
 from governor.evaluate import evaluate
 from governor.evaluate.checks import Context
@@ -180,7 +181,7 @@ def judge(
     options.progress("evaluating the policies", 0, 0)
     unread = {d.source: d.unread for d in deliveries}
     context = Context(options.as_of, missing, prepared.keys, columns, earlier or {}, unread)
-    gaps = [*unread_gaps(plan_, missing), *evaluate(engine, plan_, context)]
+    gaps = [*find_overlaps(engine), *unread_gaps(plan_, missing), *evaluate(engine, plan_, context)]
     options.progress("scoring", 0, 0)
     outputs.load_rejects(engine, deliveries)
     options.progress("tying out the invoices", 0, 0)

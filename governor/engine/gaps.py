@@ -239,3 +239,35 @@ def _charged(
 def _list(names: Sequence[str]) -> str:
     rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + rest
+
+
+def find_overlaps(engine: Engine) -> list[Gap]:
+    """Say which sources both tell of one provider's accounts at the same time: two exports of a bill count twice.
+
+    Needs `cells`. It may be right, as where a marketplace has an export of its own: so it is told, and hides nothing.
+    """
+    query = """
+        WITH told AS (
+            SELECT source, billing_currency AS currency, service_provider_name AS provider, sub_account_id AS account,
+                billing_period AS period, min(first_charge) AS first, max(last_charge) AS last, sum(rows) AS rows,
+                sum(effective_cost) AS cost
+            FROM cells WHERE sub_account_id IS NOT NULL AND service_provider_name IS NOT NULL GROUP BY ALL
+        )
+        SELECT a.source, b.source, b.currency, b.provider, sum(b.rows), sum(b.cost),
+            list_sort(list(DISTINCT b.account)), list_sort(list(DISTINCT b.period))
+        FROM told a JOIN told b ON a.source < b.source AND a.currency = b.currency AND a.provider = b.provider
+            AND a.account = b.account AND a.period = b.period AND a.first <= b.last AND b.first <= a.last
+        GROUP BY 1, 2, 3, 4 ORDER BY ALL"""
+    return [
+        Gap(
+            other,
+            "",
+            "overlapping_sources",
+            f"the source {one} has charges of the same accounts of {provider} in {_list(periods)} too "
+            f"({_list(accounts)}): if both are exports of one bill, it counts twice",
+            rows=int(rows),
+            cost=cost,
+            currency=currency or "",
+        )
+        for one, other, currency, provider, rows, cost, accounts, periods in engine.rows(query)
+    ]

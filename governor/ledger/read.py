@@ -33,6 +33,7 @@ NOTICES = (  # gaps that are told, and hide nothing
     "broken_identity",
     "assumption",
     "legacy_version",
+    "overlapping_sources",
 )
 
 
