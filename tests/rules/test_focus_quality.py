@@ -108,7 +108,7 @@ def test_a_bill_without_prices_is_not_judged_by_them_and_no_gap_is_told(tmp_path
     """FOCUS lets a provider leave unit prices out. Beside it, a bill that has them is judged all the same."""
     [row] = clean(tmp_path, 1)
     bad = row | {"ListUnitPrice": row["ListUnitPrice"] + "e4"}
-    plain = {name: value for name, value in bad.items() if name != "ListUnitPrice"}
+    plain = {name: value for name, value in bad.items() if name != "ListUnitPrice"} | {"SubAccountId": "200000000000"}
     sources = {name: write_csv(tmp_path / f"{name}.csv", [r]) for name, r in (("priced", bad), ("plain", plain))}
     run = judged_by_the_pack(tmp_path / "project", sources)
     assert fired(run) == {"priced": {"focus-amounts/list-is-price": at_stake([bad])}}
