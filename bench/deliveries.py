@@ -90,7 +90,7 @@ def measure_parts(bill: Path, work: Path) -> Parts:
 def measure_converter(rows: int, work: Path) -> Converter:
     """Bring one FOCUS 1.2 CSV to FOCUS 1.4, by focus-data-toolkit, which wrote it, and by governor."""
     say(f"{rows:,} rows to FOCUS 1.4, two converters")
-    folder, project = work / f"convert-{rows}", work / f"project-convert-{rows}"
+    folder, project = work / f"toolkit-{rows}", work / f"project-convert-{rows}"
     toolkit = str(Path(sys.executable).with_name("focus-toolkit"))
     if not folder.exists():
         made = ["--provider", "aws", "--focus-version", "1.2", "--rows", str(rows), "--seed", str(SEED)]
