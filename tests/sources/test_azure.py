@@ -137,7 +137,10 @@ def test_a_default_gives_the_currency_that_a_file_lacks(tmp_path):
 def test_a_column_given_twice_is_refused(tmp_path):
     to_csv(tmp_path / "a.csv", [{**mca(), "Kosten (costInBillingCurrency)": "1"}])
     [problem] = refused("a.csv", tmp_path, format="azure")
-    assert "B012 has the same column 2 times: 'costInBillingCurrency', 'Kosten (costInBillingCurrency)'" in problem
+    assert (
+        "B012 has the column costInBillingCurrency 2 times: 'costInBillingCurrency', 'Kosten (costInBillingCurrency)'"
+        in problem
+    )
 
 
 def test_a_partner_issues_the_invoice_and_another_host_is_not_microsoft(tmp_path):

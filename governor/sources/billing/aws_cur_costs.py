@@ -99,7 +99,8 @@ def split_row(place: Mapping[str, str]) -> str:
     if "splitlineitemparentresourceid" not in place:
         return ""
     parent, cost = text(place, "splitLineItem/ParentResourceId"), text(place, "lineItem/UnblendedCost")
-    return f"({parent} IS NOT NULL AND coalesce(TRY_CAST({cost} AS DOUBLE) = 0, {cost} IS NULL))"
+    zero = r"[+-]?(0+(\.0*)?|\.0+)([eE][+-]?\d+)?"  # no number is made of it: what a float calls 0 may be a cost
+    return f"({parent} IS NOT NULL AND coalesce(regexp_full_match({cost}, '{zero}'), TRUE))"
 
 
 def _read(place: Mapping[str, str], names: tuple[str, str]) -> tuple[str, ...]:

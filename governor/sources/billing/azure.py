@@ -21,7 +21,7 @@ from pathlib import PurePosixPath
 from governor.model import Position, Problem, Refused
 from governor.sources.billing import azure_names
 from governor.sources.billing.azure_costs import ACTUAL, AMORTIZED, derive, pair_exports, read_kind, read_role
-from governor.sources.billing.layout import MISSING, Asked, Identity, Layout, Own, fold, raw
+from governor.sources.billing.layout import MISSING, Asked, Identity, Layout, Own, doubled, fold, raw
 from governor.sources.billing.values import Reading, read_time
 from governor.tables import MONEY, TEXT, TIME
 
@@ -159,20 +159,8 @@ def _refuse(header: Sequence[str], names: Sequence[str], file: str) -> None:
         what = f"has no column of the cost: {', '.join(_NAMES['cost'][:-1])} or {_NAMES['cost'][-1]}"
         raise Refused(Problem(position, "B231", what, "export it: without it nothing can be charged"))
     read = {fold(name) for spellings in _NAMES.values() for name in spellings}
-    twice = [name for name in sorted(read & set(names)) if names.count(name) > 1]
-    if twice:
-        raise Refused(
-            *(
-                Problem(
-                    position,
-                    "B012",
-                    f"has the same column {names.count(name)} times: "
-                    + ", ".join(repr(shown[:60]) for shown, n in zip(header, names, strict=True) if n == name),
-                    "keep one; names are compared without case, spaces and underscores",
-                )
-                for name in twice
-            )
-        )
+    if twice := doubled(header, names, read, file):
+        raise Refused(*twice)
 
 
 def _generation(at: Mapping[str, str]) -> str:
