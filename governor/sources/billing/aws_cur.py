@@ -16,7 +16,7 @@ from governor.sources.billing import aws_cur_costs as costs
 from governor.sources.billing.aws_cur_costs import fold_name, text
 from governor.sources.billing.aws_exports import find_export
 from governor.sources.billing.aws_services import CATEGORIES
-from governor.sources.billing.layout import Asked, Layout, raw
+from governor.sources.billing.layout import Asked, Layout, doubled, raw
 from governor.sources.billing.tags import PREFIXED
 
 _FORMAT = "AWS Cost and Usage Report"
@@ -114,19 +114,8 @@ def _refuse(header: Sequence[str], file: str) -> None:
     read = {fold_name(n) for names in _FIELDS.values() for n in names} | {fold_name(n) for n in (*_TELLING, *_NEEDED)}
     read |= {fold_name(n) for columns in costs.AMORTISED.values() for pair in columns.values() for n in pair if n}
     read |= {fold_name(n) for n in (*_USED.values(), *_MAPS, "lineItem/NetUnblendedCost", "lineItem/ProductCode")}
-    problems = [
-        Problem(
-            position,
-            "B012",
-            f"has the column {header[folded.index(key)]} {folded.count(key)} times: "
-            + ", ".join(repr(n[:60]) for n, k in zip(header, folded, strict=True) if k == key),
-            "keep one; names are compared by their letters and digits, without case",
-        )
-        for key in sorted(read & {*folded})
-        if folded.count(key) > 1
-    ]
-    if problems:
-        raise Refused(*problems)
+    if twice := doubled(header, folded, read, file):
+        raise Refused(*twice)
 
 
 def _fields(place: Mapping[str, str], maps: Mapping[str, tuple[str, bool]], asked: Asked) -> dict[str, tuple[str, ...]]:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import Counter
 from collections.abc import Sequence
 
 from governor.model import Position, Problem, Refused
 from governor.sources.billing.focus_dialects import adapt
 from governor.sources.billing.focus_oracle import is_oracles
-from governor.sources.billing.layout import Asked, Layout, fold, raw
+from governor.sources.billing.layout import Asked, Layout, doubled, fold, raw
 from governor.tables import FOCUS
 
 # Older and other spellings, after the right one: earlier FOCUS versions, Oracle's exports, early converters.
@@ -160,17 +159,5 @@ def _refuse(header: Sequence[str], folded: Sequence[str], wanted: frozenset[str]
                     "export it again as FOCUS 1.0 or later; the preview's costs and categories mean other things",
                 )
             )
-    twice = sorted(key for key, count in Counter(folded).items() if count > 1 and key in read)
-    if twice:
-        raise Refused(
-            *(
-                Problem(
-                    position,
-                    "B012",
-                    f"has the column {_KNOWN.get(key, key)} {folded.count(key)} times: "
-                    + ", ".join(repr(n[:60]) for n, k in zip(header, folded, strict=True) if k == key),
-                    "keep one; names are compared without case, spaces and underscores",
-                )
-                for key in twice
-            )
-        )
+    if twice := doubled(header, folded, read, file):
+        raise Refused(*twice)

@@ -18,7 +18,7 @@ from functools import partial
 from governor import money
 from governor.model import Position, Problem, Refused
 from governor.sources.billing import nested
-from governor.sources.billing.layout import Also, Asked, Layout, Own, fold, raw
+from governor.sources.billing.layout import Also, Asked, Layout, Own, doubled, fold, raw
 from governor.sources.billing.tags import SEPARATOR
 from governor.sources.billing.values import Reading, read_printed_double
 from governor.tables import MONEY, TIME
@@ -170,17 +170,7 @@ def _refuse(header: Sequence[str], folded: Sequence[str], file: str) -> None:
         for name, why in _NEEDED.items()
         if _fold(name) not in has
     ]
-    problems += [
-        Problem(
-            position,
-            "B012",
-            f"has the column {header[folded.index(key)]} {folded.count(key)} times: "
-            + ", ".join(repr(n[:60]) for n, k in zip(header, folded, strict=True) if k == key),
-            "keep one; names are compared without case, dots, spaces and underscores",
-        )
-        for key in sorted(has & names)
-        if folded.count(key) > 1
-    ]
+    problems += doubled(header, folded, names, file)
     if problems:
         raise Refused(*problems)
 
