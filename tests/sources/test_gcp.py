@@ -290,3 +290,11 @@ def test_public_samples_tie_to_the_last_digit(name, sample_data, tmp_path):
     assert billed == expected
     assert by_category == {category: Decimal(cost) for category, cost in categories.items()}
     assert None not in tags(delivery), "labels are JSON in some columns and as Python prints them in others"
+
+
+@pytest.mark.parametrize("name", ["standard.csv", "focus_view.csv"])
+def test_who_sends_the_invoice_is_known_not_to_be_said_until_a_default_says_it(name, tmp_path):
+    """A column that Google never has is no gap in what was delivered: a rule judges it, and a default fills it."""
+    assert "invoice_issuer_name" not in take(CASES / name, tmp_path, format="auto").missing
+    named = take(CASES / name, tmp_path, format="auto", defaults={"InvoiceIssuerName": "Google LLC"})
+    assert {charge["invoice_issuer_name"] for charge in charges(named)} == {"Google LLC"}

@@ -38,6 +38,7 @@ def google(layout: Layout, place: Mapping[str, str]) -> Layout | None:
         fields.setdefault("sub_account_name", (_project(place, "name"),))
     if "xsubscriptioninstanceid" in place and "commitment_discount_id" not in fields:
         fields["commitment_discount_id"] = (place["xsubscriptioninstanceid"],)
+    fields.setdefault("invoice_issuer_name", (gcp.NOTHING,))
     tags = layout.tags or gcp.tag_levels(place, ("xprojectlabels", "xtags", "xlabels"))
     why = f"{layout.why}; x_ columns say that it is Google's"
     return replace(layout, why=why, fields=fields, own=own, derived=derived, tags=tags)

@@ -68,10 +68,12 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "list_unit_price": ("price.list_price",),
     "contracted_unit_price": ("price.effective_price_default", "price.effective_price"),
 }
+NOTHING = "CAST(NULL AS VARCHAR)"  # what none of Google's exports says: known to be missing, and so judged
 _CONSTANTS = {
     "billing_account_type": "'Billing Account'",
     "service_provider_name": "'Google Cloud'",
     "service_category": "'Other'",  # Google names none, and no table of anybody says which it is
+    "invoice_issuer_name": NOTHING,
 }
 _COLLECTION = r"^//([^/]+)/(?:.+/)?([^/]+)/[^/]+$"  # //compute.googleapis.com/projects/p/zones/z/instances/1
 
