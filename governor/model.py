@@ -7,7 +7,7 @@ wrong (problems, gaps).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -104,6 +104,9 @@ class Gap:
     rows: int = 0
     cost: Decimal | None = None
     currency: str = ""
+
+
+Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much (0: not known)
 
 
 # --- policies ---------------------------------------------------------------------------------------------------------

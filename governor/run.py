@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -29,7 +29,7 @@ from governor.evaluate.checks import Context
 from governor.ledger.commit import Staging, commit, stage
 from governor.ledger.read import NOTICES, Run, SnapshotFiles, first_seen
 from governor.ledger.restatement import restate
-from governor.model import Delivery, Gap, PolicySet, Problem, Refused
+from governor.model import Delivery, Gap, PolicySet, Problem, Progress, Refused
 from governor.policy.compile import Compiler
 from governor.policy.load import load_policies
 from governor.policy.plan import Plan, plan
@@ -39,7 +39,6 @@ from governor.sources.invoices import Invoices
 from governor.sources.invoices import read_all as read_invoices
 from governor.sources.registers import Registers, boundaries, read_all, valid_on
 
-Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much (0: not known)
 STORE_GAPS = {"B291": "denied", "B293": "unreachable", "B294": "denied", "B302": "denied"}  # why nothing was seen
 LEGACY = ("1.0", "1.1")  # FOCUS versions that came before InvoiceId
 NOT_JOINED = ("budgets", "fx_rates")  # registers with more than one row a key: no predicate looks things up there

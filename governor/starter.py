@@ -22,9 +22,9 @@ from governor.config import CACHE, BillingSource
 from governor.engine.cells import parquet
 from governor.engine.duckdb import Engine, open_engine
 from governor.engine.ingest import ingest
-from governor.model import Position, Problem, Refused
+from governor.model import Position, Problem, Progress, Refused
 from governor.policy.parts import PLACEHOLDERS
-from governor.sources.stores.mirror import Progress, bring
+from governor.sources.stores.mirror import bring
 
 FILES = ("governor.yaml", "policies/core-tags.yaml", "policies/account-ownership.yaml", "policies/allocation.yaml")
 MOST = 1_000  # cost centers taken from a bill; more are hardly cost centers

@@ -29,13 +29,12 @@ from governor.engine.duckdb import MEMORY_MB, Engine, open_engine
 from governor.engine.ingest import EVERY, refuse_shared
 from governor.evidence import canonical
 from governor.ledger.read import hides
-from governor.model import Delivery, Gap, Position, Problem, Refused
+from governor.model import Delivery, Gap, Position, Problem, Progress, Refused
 from governor.schema import did_you_mean
 
 SCHEMA = 1  # of collected.json
 TABLES = ("charges", "tag_sets", "rejects")
 COSTS = ("billed_cost", "effective_cost", "list_cost", "contracted_cost")
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from governor import __version__
 from governor.allocate import NotConserved
-from governor.collect import SCHEMA, Collected, Progress, summary
+from governor.collect import SCHEMA, Collected, summary
 from governor.collect.folder import MARKER, replacing
 from governor.collect.shape import FILLED, TAGS, UNREAD, Notice, Shape, shape
 from governor.collect.shares import write_parts
@@ -34,7 +34,7 @@ from governor.engine.duckdb import MEMORY_MB, Engine, identifier, literal, open_
 from governor.engine.placed import placed
 from governor.evidence import canonical
 from governor.ledger.read import Run
-from governor.model import Position, Problem, Refused
+from governor.model import Position, Problem, Progress, Refused
 from governor.tables import MONEY, TEXT, TIME
 
 # What charges of a pool must have in common to be split as one; and the day on which they begin. Of the other columns a

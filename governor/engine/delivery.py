@@ -8,8 +8,8 @@ from typing import Any
 
 from governor.config import BillingSource, Config
 from governor.engine.duckdb import MEMORY_MB
-from governor.engine.ingest import Progress, ingest
-from governor.model import Delivery
+from governor.engine.ingest import ingest
+from governor.model import Delivery, Progress
 from governor.sources.stores.mirror import Local, bring
 
 _SHOWN = 5  # objects named, as ingest names files

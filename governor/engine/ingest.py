@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -32,7 +32,7 @@ from governor.engine.segments import Reread, Segment, Survey, blame, look_up, sp
 from governor.engine.snapshots import refuse_overlaps, refuse_runs
 from governor.engine.staging import Input, ReadLayout, Stage
 from governor.engine.tagsets import identify, list_tags
-from governor.model import Delivery, InputFile, Position, Problem, Refused
+from governor.model import Delivery, InputFile, Position, Problem, Progress, Refused
 from governor.sources.billing import files, read_header, values
 from governor.sources.billing.deliveries import Promise
 from governor.sources.billing.files import Found
@@ -40,7 +40,6 @@ from governor.sources.billing.layout import Asked, Layout, fold
 from governor.sources.billing.manifests import Manifest
 from governor.tables import FOCUS, MONEY, TEXT, TIME, Column, snake
 
-Progress = Callable[[str, int, int], None]
 EVERY = frozenset({"*"})  # all columns that the files have
 _SHOWN = 5  # files named in a message
 

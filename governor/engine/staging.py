@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from governor.engine.duckdb import Engine, identifier, literal
-from governor.model import Position, Problem, Refused
+from governor.model import Position, Problem, Progress, Refused
 from governor.sources.billing import damaged, files, json_lines
 from governor.sources.billing.layout import Layout, raw
 from governor.tables import TEXT
@@ -73,7 +73,7 @@ class Stage:
     kept: Container[str] | None
     _types: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def stage(self, paths: Sequence[Path], progress: Callable[[str, int, int], None]) -> tuple[Input, ...]:
+    def stage(self, paths: Sequence[Path], progress: Progress) -> tuple[Input, ...]:
         """Stage every file, in order. Raises Refused with the problems of all of them."""
         inputs: list[Input] = []
         problems: list[Problem] = []

@@ -22,14 +22,12 @@ from pathlib import Path
 
 from governor.address import SCHEMES, Address, is_address, parse, to_mirror
 from governor.config import BillingSource
-from governor.model import Position, Problem, Refused
+from governor.model import Position, Problem, Progress, Refused
 from governor.sources.stores import BLOCK_BYTES, Failed, Store, StoredObject, no_credentials, open_store
 from governor.sources.stores.listing import Listing, Patience, folder_of, list_bill
 
 _ID = re.compile("[0-9a-f]{32}")
 SPARE_BYTES = 1 << 30  # what stays free on the disk: a run writes there too
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
