@@ -162,6 +162,8 @@ def open_run(ledger: Path, ref: str = "latest") -> Run:
     last = ", ".join(map(str, known[-LISTED:]))
     what = f"there is no run {ref!r} among the {len(known)} here (the last: {last})"
     mend = _did_you_mean(ref, ("latest", "previous")) or "write a number, `latest`, `previous` or `latest~2`"
+    if match:  # rightly written, and further back than the ledger goes
+        mend = "the ledger doesn't go back that far: it takes another `governor run`"
     raise Refused(Problem(Position(str(ledger)), "L021", what, mend))
 
 

@@ -142,7 +142,8 @@ def _gap(row: Row) -> str:
     rows = f" ({display.plural(row['rows'], 'row')}{cost})" if row["rows"] else ""
     permission = f"; missing permission: {row['permission']}" if row["permission"] else ""
     what = f"{row['reason']}: {row['detail']}"
-    return f"{row['source']} {row['scope']}: {what}{rows}{permission}"
+    where = " ".join(filter(None, (row["source"], row["scope"])))
+    return f"{where}: {what}{rows}{permission}"
 
 
 def _percent(text: str | None) -> str:

@@ -56,7 +56,10 @@ def test_a_run_is_found_by_the_start_of_its_content(three):
     ("ref", "says"),
     [
         ("7", "L021 there is no run '7' among the 3 here (the last: 1, 2, 3)"),
-        ("latest~3", "L021 there is no run 'latest~3'"),
+        (
+            "latest~3",
+            "L021 there is no run 'latest~3' among the 3 here (the last: 1, 2, 3); the ledger doesn't go back",
+        ),
         ("latset", "did you mean 'latest'?"),
         ("", "L021"),
         ("../1", "L021"),
